@@ -1,0 +1,80 @@
+// Files and folders: reading with limits, and writing that a crash cannot tear.
+// Every write of the program goes through this seam, so that tests can fail the Nth operation.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace retrace {
+
+namespace fs = std::filesystem;
+
+// Whole file as bytes. Error{input} if it is missing or a folder, Error{corrupt} above `max_bytes`.
+std::string read_file(const fs::path& path, uint64_t max_bytes = uint64_t{1} << 40);
+
+// Temp file in the same folder, write, fsync, rename, fsync of the folder: readers see old or new, never
+// half. Creates missing parent folders. Error{io} (status 75) when the disk is full.
+void write_file(const fs::path& path, std::string_view bytes);
+
+// Appends whole lines with one write(2) each; repairs a torn last line when opened. Used for *.jsonl.
+class AppendFile {
+ public:
+  explicit AppendFile(const fs::path& path);
+  ~AppendFile();
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+  void line(std::string_view text);  // adds the newline
+  void sync();                       // fsync
+
+ private:
+  fs::path path_;
+  int fd_ = -1;
+};
+
+// A file written in pieces, then published: nothing is visible under `path` until commit().
+class StagedFile {
+ public:
+  explicit StagedFile(const fs::path& path);
+  ~StagedFile();  // without commit(): the temp file is removed
+  StagedFile(const StagedFile&) = delete;
+  StagedFile& operator=(const StagedFile&) = delete;
+  void write(std::string_view bytes);
+  uint64_t size_bytes() const { return size_bytes_; }
+  void commit();  // fsync, rename, fsync of the folder
+
+ private:
+  fs::path path_, temp_;
+  int fd_ = -1;
+  uint64_t size_bytes_ = 0;
+};
+
+void make_folders(const fs::path& path);
+void rename_durably(const fs::path& from, const fs::path& to);  // rename + fsync of the parent folder
+void sync_folder(const fs::path& path);
+// Sorted names of the entries of a folder (files and folders), without "." and "..".
+std::vector<std::string> list_folder(const fs::path& path);
+
+// A read-only memory map of a file.
+class MappedFile {
+ public:
+  explicit MappedFile(const fs::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::string_view bytes() const { return {data_, size_}; }
+
+ private:
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Test seam: called before each operation ("open", "write", "fsync", "rename", "fsync_folder") with its path.
+// May throw to simulate a fault. Null (the default) costs one branch.
+using FileOperationHook = std::function<void(const char* operation, const fs::path& path)>;
+void set_file_operation_hook(FileOperationHook hook);
+
+}  // namespace retrace

@@ -1,0 +1,58 @@
+// Human output: one line a message on stderr, rank 0 only unless asked; a live line on a terminal.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace retrace {
+
+enum class Level { debug, info, warning, error };
+
+struct LogOptions {
+  Level level = Level::info;  // -v: debug, -q: warning
+  int rank = 0;               // ranks above 0 print warnings and errors only, with "[rank N]" in front
+  bool terminal = false;      // stderr is a terminal: colours (unless NO_COLOR) and live progress
+};
+
+void set_log_options(const LogOptions& options);
+const LogOptions& log_options();
+void log_line(Level level, const std::string& text);
+
+template <class... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(Level::info, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(Level::debug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(Level::warning, fmt::format(format, std::forward<Args>(args)...));
+}
+
+// Progress of long work: silent for the first two seconds; then a live line on a terminal (4 a second) or a
+// plain line every 15 s elsewhere, with rate and ETA. Rank 0 only. Thread-safe.
+class Progress {
+ public:
+  // unit: "files", "tokens", ...; total 0 = unknown.
+  Progress(std::string what, uint64_t total, std::string unit);
+  ~Progress();  // finishes the line
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void add(uint64_t amount = 1);
+  void note(const std::string& text);  // shown at the end of the line, e.g. "loss 3.21"
+
+ private:
+  struct State;
+  State* state_;
+};
+
+std::string format_duration(double seconds);    // 2h03m, 4m05s, 12.3s
+std::string format_count(double count);         // 12.1k, 3.4M
+std::string format_bytes(uint64_t size_bytes);  // 3.4 MiB
+
+}  // namespace retrace

@@ -1,0 +1,42 @@
+# tests/ROOM/*.cpp make one test program a room; tags become CTest labels. tests/peers/*.py are comparisons with Python
+# references (label peers), run by the environment that scripts/setup --peers makes.
+find_package(Catch2 3.7 REQUIRED)
+include(Catch)
+
+function(retrace_tests name)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(tests_${name} ${sources})
+  target_link_libraries(tests_${name} PRIVATE ${ARGN} retrace_flags Catch2::Catch2WithMain Threads::Threads)
+  target_include_directories(tests_${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(tests_${name} PRIVATE
+    RETRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" RETRACE_BINARY="$<TARGET_FILE:retrace>")
+  catch_discover_tests(tests_${name} TEST_PREFIX "${name}: " ADD_TAGS_AS_LABELS DISCOVERY_MODE PRE_TEST
+    PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 4)
+endfunction()
+
+retrace_tests(core retrace_core)
+retrace_tests(data retrace_data)
+retrace_tests(model retrace_model)
+retrace_tests(synth retrace_synth)
+retrace_tests(train retrace_train)
+retrace_tests(eval retrace_eval)
+retrace_tests(e2e retrace_core retrace_data)
+if(TARGET tests_e2e)
+  add_dependencies(tests_e2e retrace)
+endif()
+if(TARGET tests_train)
+  add_dependencies(tests_train retrace)
+endif()
+
+file(GLOB peers_python "${RETRACE_DEPS}/peers-*/bin/python3")
+file(GLOB peer_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/peers/test_*.py)
+foreach(script ${peer_tests})
+  get_filename_component(peer ${script} NAME_WE)
+  string(REPLACE "test_" "" peer ${peer})
+  add_test(NAME "peers: ${peer}" COMMAND ${PROJECT_SOURCE_DIR}/scripts/peer-python ${script} $<TARGET_FILE:retrace>)
+  set_tests_properties("peers: ${peer}" PROPERTIES LABELS peers TIMEOUT 1200 SKIP_RETURN_CODE 77
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endforeach()

@@ -1,0 +1,34 @@
+// A Generator fills prose slots. It sees only what the context shows at that step.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "synth/structure.h"
+#include "synth/trajectory.h"
+
+namespace retrace::synth {
+
+struct SlotRequest {
+  const Trajectory* trajectory = nullptr;
+  const Snapshot* snapshot = nullptr;
+  const Structure* structure = nullptr;
+  const Step* step = nullptr;   // the step whose slot is to be filled
+  int file = -1;                // the file concerned, -1 for the whole repository
+  bool before_reading = false;  // think before (true) or after (false) the dependencies were read
+  std::string incumbent;        // the text that a candidate should improve on; "" for the first
+  int candidate = 0;            // number of the candidate: different numbers give different texts
+  uint64_t seed = 0;
+};
+
+class Generator {
+ public:
+  virtual ~Generator() = default;
+  virtual std::string name() const = 0;  // "template/1"
+  virtual std::string fill(const SlotRequest& request) = 0;
+};
+
+std::unique_ptr<Generator> make_template_generator();
+
+}  // namespace retrace::synth
