@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,8 @@ std::string read_file(const fs::path& path, uint64_t max_bytes = uint64_t{1} << 
 // half. Creates missing parent folders. Error{io} (status 75) when the disk is full.
 void write_file(const fs::path& path, std::string_view bytes);
 
-// Appends whole lines with one write(2) each; repairs a torn last line when opened. Used for *.jsonl.
+// Appends whole lines with one write(2) each; when opened, drops a torn last line and says so. A line that
+// did not fit on the disk leaves no trace. Thread-safe; one process at a time. Used for *.jsonl.
 class AppendFile {
  public:
   explicit AppendFile(const fs::path& path);
@@ -33,6 +35,7 @@ class AppendFile {
  private:
   fs::path path_;
   int fd_ = -1;
+  std::mutex mutex_;
 };
 
 // A file written in pieces, then published: nothing is visible under `path` until commit().
@@ -52,13 +55,16 @@ class StagedFile {
   uint64_t size_bytes_ = 0;
 };
 
-void make_folders(const fs::path& path);
+void make_folders(const fs::path& path);                        // and their parents, each made durable
+void remove_file(const fs::path& path);                         // a missing file is no error
 void rename_durably(const fs::path& from, const fs::path& to);  // rename + fsync of the parent folder
 void sync_folder(const fs::path& path);
 // Sorted names of the entries of a folder (files and folders), without "." and "..".
 std::vector<std::string> list_folder(const fs::path& path);
+// Removes what killed writers left in this folder (not below it). Only for whoever holds the folder alone.
+void remove_temp_files(const fs::path& path);
 
-// A read-only memory map of a file.
+// A read-only memory map of a file. The file must not shrink meanwhile: the kernel answers that with SIGBUS.
 class MappedFile {
  public:
   explicit MappedFile(const fs::path& path);
@@ -72,8 +78,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Test seam: called before each operation ("open", "write", "fsync", "rename", "fsync_folder") with its path.
-// May throw to simulate a fault. Null (the default) costs one branch.
+// Test seam: called before each operation ("open", "write", "fsync", "rename", "fsync_folder", "mkdir",
+// "unlink") with its path; "unlink" is not called for temp files that an error leaves behind. May throw to
+// simulate a fault. Null (the default) costs one branch.
 using FileOperationHook = std::function<void(const char* operation, const fs::path& path)>;
 void set_file_operation_hook(FileOperationHook hook);
 
