@@ -3,6 +3,7 @@
 
 #include "core/fields.h"
 #include "data/document.h"
+#include "data/mixture.h"
 
 namespace retrace::data {
 
@@ -48,5 +49,12 @@ struct DataConfig {
         field("mds_weights", &DataConfig::mds_weights, "Their mixture weights, in the same order")};
   }
 };
+
+// The data sets of data.mds_folders with their names and weights. Error{recipe} if the three lists differ in
+// length.
+std::vector<MixtureDomain> extra_domains(const DataConfig& config);
+
+// The id that fills up samples: <|pad|> or <pad>, else the end-of-text token, else 0. It never carries loss.
+TokenId pad_token(const Tokenizer& tokenizer);
 
 }  // namespace retrace::data
