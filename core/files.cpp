@@ -164,6 +164,12 @@ void write_file(const fs::path& path, std::string_view bytes) {
   file.commit();
 }
 
+void publish_file(const fs::path& path, std::string_view bytes) {
+  StagedFile file(path);
+  file.write(bytes);
+  file.publish();
+}
+
 StagedFile::StagedFile(const fs::path& path) : path_(path) {
   if (path.filename().empty()) fail(Code::input, "'{}' does not name a file", path.string());
   make_folders(parent_of(path));
@@ -187,12 +193,17 @@ void StagedFile::write(std::string_view bytes) {
 void StagedFile::commit() {
   ensure(fd_ >= 0, "a staged file is committed once");
   sync_descriptor(fd_, temp_);
+  publish();
+  sync_folder(parent_of(path_));
+}
+
+void StagedFile::publish() {
+  ensure(fd_ >= 0, "a staged file is published once");
   // Some network file systems report a failed write only here.
   if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail_with_errno("close", path_, errno);
   before("rename", path_);
   if (::rename(temp_.c_str(), path_.c_str()) != 0) fail_with_errno("rename to", path_, errno);
   temp_.clear();
-  sync_folder(parent_of(path_));
 }
 
 AppendFile::AppendFile(const fs::path& path) : path_(path) {
@@ -229,13 +240,19 @@ AppendFile::~AppendFile() {
 
 void AppendFile::line(std::string_view text) {
   ensure(text.find('\n') == std::string_view::npos, "a line has no newline inside");
-  std::string bytes(text);
-  bytes += '\n';
+  append(std::string(text) + '\n');
+}
+
+void AppendFile::bytes(std::string_view text) {
+  append(text);
+}
+
+void AppendFile::append(std::string_view text) {
   std::lock_guard lock(mutex_);
   before("write", path_);
   const off_t end = ::lseek(fd_, 0, SEEK_END);
   if (end < 0) fail_with_errno("look at", path_, errno);
-  const int number = write_all(fd_, bytes);
+  const int number = write_all(fd_, text);
   if (number == 0) return;
   if (::ftruncate(fd_, end) != 0) warn("{}: a torn last line could not be removed", path_.string());
   fail_with_errno("append to", path_, number);

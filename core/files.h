@@ -20,6 +20,9 @@ std::string read_file(const fs::path& path, uint64_t max_bytes = uint64_t{1} << 
 // Temp file in the same folder, write, fsync, rename, fsync of the folder: readers see old or new, never
 // half. Creates missing parent folders. Error{io} (status 75) when the disk is full.
 void write_file(const fs::path& path, std::string_view bytes);
+// The same without fsync: readers see old or new, but a power cut may bring the old one back. For heartbeats
+// and queues, not for results.
+void publish_file(const fs::path& path, std::string_view bytes);
 
 // Appends whole lines with one write(2) each; when opened, drops a torn last line and says so. A line that
 // did not fit on the disk leaves no trace. Thread-safe; one process at a time. Used for *.jsonl.
@@ -29,10 +32,12 @@ class AppendFile {
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
-  void line(std::string_view text);  // adds the newline
-  void sync();                       // fsync
+  void line(std::string_view text);   // adds the newline
+  void bytes(std::string_view text);  // as it stands, for formats with their own framing
+  void sync();                        // fsync
 
  private:
+  void append(std::string_view text);
   fs::path path_;
   int fd_ = -1;
   std::mutex mutex_;
@@ -47,7 +52,8 @@ class StagedFile {
   StagedFile& operator=(const StagedFile&) = delete;
   void write(std::string_view bytes);
   uint64_t size_bytes() const { return size_bytes_; }
-  void commit();  // fsync, rename, fsync of the folder
+  void commit();   // fsync, rename, fsync of the folder
+  void publish();  // commit() without the two fsyncs
 
  private:
   fs::path path_, temp_;

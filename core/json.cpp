@@ -1,5 +1,6 @@
 #include "core/json.h"
 
+#include <algorithm>
 #include <iterator>
 #include <unordered_set>
 

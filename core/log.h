@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace retrace {
@@ -19,6 +20,7 @@ struct LogOptions {
 
 void set_log_options(const LogOptions& options);
 const LogOptions& log_options();
+// Thread-safe. Always one line: line breaks and control characters in `text` become spaces.
 void log_line(Level level, const std::string& text);
 
 template <class... Args>
@@ -35,7 +37,8 @@ void warn(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 // Progress of long work: silent for the first two seconds; then a live line on a terminal (4 a second) or a
-// plain line every 15 s elsewhere, with rate and ETA. Rank 0 only. Thread-safe.
+// plain line every 15 s elsewhere, with rate and ETA. Rank 0 only, silent under -q. Thread-safe. A thread of
+// its own prints, so that one long item shows too.
 class Progress {
  public:
   // unit: "files", "tokens", ...; total 0 = unknown.
@@ -48,7 +51,7 @@ class Progress {
 
  private:
   struct State;
-  State* state_;
+  std::unique_ptr<State> state_;
 };
 
 std::string format_duration(double seconds);    // 2h03m, 4m05s, 12.3s
