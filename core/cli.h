@@ -11,14 +11,14 @@
 namespace retrace {
 
 // A call taken apart. `--name value` and `--name=value` are options if the verb declares `name`;
-// `--section.key value`,
-// `--section.key=value` and `section.key=value` are recipe overrides; the rest are words.
+// `--section.key value`, `--section.key=value` and `section.key=value` are recipe overrides (without a
+// recipe: only if the section exists); the rest are words, and all that follows "--" too.
 struct Call {
   std::string verb;
   std::vector<std::string> words;
   std::map<std::string, std::string> options;  // flags have value "true"
   std::vector<Override> overrides;
-  std::vector<std::string> argv;  // as given, to start ranks with
+  std::vector<std::string> argv;  // as given, argv[0] included: what launch_ranks takes
 
   bool has(const std::string& option) const { return options.count(option) > 0; }
   std::string option(const std::string& name, const std::string& fallback) const;
@@ -38,9 +38,13 @@ struct Verb {
   std::function<int(const Call&, const Schema&)> run;
 };
 
-// Finds the verb, parses, handles --help, --version, --print-config, help, completion; turns Errors into
-// messages and exit statuses; writes TORCHELASTIC_ERROR_FILE on failure under a launcher.
+// Finds the verb, parses, handles --help, --version, --print-config, help, completion; sets the log options
+// (rank from the launcher's environment); turns exceptions into messages and exit statuses; writes
+// TORCHELASTIC_ERROR_FILE on failure under a launcher. Standard output that cannot be written is a failure.
 int run_command_line(int argc, char** argv, const std::vector<Verb>& verbs, const Schema& schema);
+Call parse_call(const std::vector<std::string>& argv, const Verb& verb, const Schema& schema);
+// RANK, SLURM_PROCID or OMPI_COMM_WORLD_RANK; 0 without a launcher.
+int rank_from_environment();
 
 std::string completion_script(const std::string& shell, const std::vector<Verb>& verbs, const Schema& schema);
 Recipe load_recipe(const Call& call, const Schema& schema);  // words[0] + overrides

@@ -90,6 +90,14 @@ void log_line(Level level, const std::string& text) {
   log_output::print_line(line + one_line(text));
 }
 
+void print_failure(const std::string& message, const std::string& hint) {
+  std::lock_guard lock(log_output::mutex());
+  const std::string rank = options.rank > 0 ? fmt::format("[rank {}] ", options.rank) : "";
+  const bool coloured = log_output::colours();
+  log_output::print_line(rank + (coloured ? "\033[31merror:\033[0m " : "error: ") + one_line(message));
+  if (!hint.empty()) log_output::print_line(rank + "  hint: " + one_line(hint));
+}
+
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "?";
   if (seconds < 59.95) return fmt::format("{:.1f}s", seconds);

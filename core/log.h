@@ -22,6 +22,8 @@ void set_log_options(const LogOptions& options);
 const LogOptions& log_options();
 // Thread-safe. Always one line: line breaks and control characters in `text` become spaces.
 void log_line(Level level, const std::string& text);
+// How a command ends badly: "error: MESSAGE" and "  hint: HINT", without a time, on every rank.
+void print_failure(const std::string& message, const std::string& hint);
 
 template <class... Args>
 void info(fmt::format_string<Args...> format, Args&&... args) {

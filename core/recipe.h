@@ -37,18 +37,19 @@ class Recipe {
   // Defaults only.
   explicit Recipe(const Schema& schema);
   // Loads `path` (and its `base`), then overrides. Error{recipe} names file:line:column and the nearest key.
+  // In a table of numbers, entries that are not named keep their value; `section.key.entry=1` sets one.
   // Integers accept the suffixes k, M, G (powers of 1000) and Ki, Mi, Gi on the command line and as TOML
   // strings.
   static Recipe load(const Schema& schema, const std::filesystem::path& path,
                      const std::vector<Override>& overrides);
 
-  void set(const Override& override);
+  void set(const Override& override);  // as on the command line
   void set_value(const std::string& full_name, Value value,
                  const std::string& where);  // type- and range-checked
   const Value& value(const std::string& full_name) const;
   bool is_set(const std::string& full_name) const;  // by file or override, not by default
   // The note that follows a key in the recipe file as a comment "# paper", "# ProLong", "# assumed"; "" if
-  // none.
+  // none. Whatever sets the key anew (a recipe on this base, an override) also sets or removes its mark.
   std::string mark(const std::string& full_name) const;
 
   // The struct of a section, filled.
@@ -67,11 +68,13 @@ class Recipe {
 
   std::string to_toml()
       const;  // the resolved dump: every key, shortest round-trip numbers, readable by load()
-  std::string fingerprint() const;  // SHA-256 of to_toml() without the [run] and [debug] sections
+  std::string fingerprint() const;  // SHA-256 of to_toml() without marks and the [run] and [debug] sections
   const Schema& schema() const { return *schema_; }
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  void load_file(const std::filesystem::path& path, std::vector<std::filesystem::path>& chain);
+  std::string dump(bool with_marks, bool with_run_and_debug) const;
   const Schema* schema_;
   std::filesystem::path path_;
   std::map<std::string, Value> values_;
