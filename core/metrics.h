@@ -11,8 +11,8 @@
 
 namespace retrace {
 
-// Writer of both files in a run folder. On reopening after a kill, lines of steps >= `resume_step` of the
-// same stage are dropped so that a resumed run leaves one line a step.
+// Writer of both files in a run folder; one process at a time, any thread. A run that continues calls
+// truncate(), so that each step leaves one line.
 class Metrics {
  public:
   explicit Metrics(const std::filesystem::path& run_folder);
@@ -22,6 +22,9 @@ class Metrics {
   // stage: "train", "synth", "eval"; round and step place the point; numbers also go to TensorBoard as
   // stage/name. The TensorBoard step is `global_step`.
   void record(const std::string& stage, int64_t round, int64_t step, int64_t global_step, const Json& values);
+  // Non-finite numbers are null in metrics.jsonl. `values` must be flat.
+  // Drops the lines of this stage and round from `from_step` on; the event files are then made anew from what
+  // is left. A crash in between leaves metrics.jsonl whole.
   void truncate(const std::string& stage, int64_t round, int64_t from_step);
   void flush();
 
@@ -33,6 +36,7 @@ class Metrics {
 // One scalar event in TensorBoard's format (TFRecord framing with masked crc32c around an Event protobuf).
 std::string tensorboard_scalar_record(double wall_time_s, int64_t step, const std::string& tag, float value);
 std::string tensorboard_version_record(double wall_time_s);
+// One value a line. Error{corrupt} with file:line; an unfinished last line (without newline) is left out.
 std::vector<Json> read_jsonl(const std::filesystem::path& path);
 
 }  // namespace retrace

@@ -24,14 +24,19 @@ struct ProcessOptions {
   bool merge_stderr = true;
 };
 
-// Error{input} if the program cannot be started. Children die with this process.
+// Error{input} if the program cannot be started. The child gets a process group of its own, which is killed
+// when the child ends or its time is up. It dies with the calling thread, so with this process. Standard
+// error that is not merged goes where ours goes.
 ProcessResult run_process(const std::vector<std::string>& argv, const ProcessOptions& options = {});
 
 // Starts `nproc` copies of this program with RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR,
 // MASTER_PORT set (rank 0 serves the store), waits, and returns the exit status of the first that failed; the
 // others are then stopped (SIGTERM, SIGKILL after grace_s). Forwards SIGINT, SIGTERM and SIGUSR1. Ranks die
 // with the launcher.
-int launch_ranks(const std::vector<std::string>& argv, int nproc, double grace_s = 20);
+// A rank killed by SIGKILL gives 75, by SIGINT 130, by SIGTERM 143, by another signal 1. argv[0] is a name
+// only (Call::argv fits); `program` "" is this binary.
+int launch_ranks(const std::vector<std::string>& argv, int nproc, double grace_s = 20,
+                 const std::string& program = "");
 
 std::string self_path();  // /proc/self/exe
 std::string host_name();
