@@ -1,0 +1,105 @@
+#include "train/adamw.h"
+
+#include <bit>
+#include <cmath>
+
+// Vector code for the machine at hand; contraction stays off so that all of them round alike.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define RETRACE_VECTOR                                        \
+  __attribute__((target_clones("avx512f", "avx2", "default"), \
+                 optimize("O3", "fp-contract=off", "no-math-errno")))
+#else
+#define RETRACE_VECTOR
+#endif
+
+namespace retrace::train {
+namespace {
+
+constexpr int kLanes = 16;
+
+inline uint16_t bf16_bits(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+  const bool is_nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+  return static_cast<uint16_t>(is_nan ? (bits >> 16) | 0x40u : rounded);
+}
+
+RETRACE_VECTOR void update(const AdamWStep& s, float keep, int64_t n, float* __restrict master,
+                           float* __restrict exp_avg, float* __restrict exp_avg_sq,
+                           const float* __restrict gradient) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] * s.gradient_scale;
+    const float m = s.beta1 * exp_avg[i] + s.one_minus_beta1 * g;
+    const float v = s.beta2 * exp_avg_sq[i] + s.one_minus_beta2 * g * g;
+    exp_avg[i] = m;
+    exp_avg_sq[i] = v;
+    master[i] = master[i] * keep - s.step_size * (m / (std::sqrt(v) / s.root_bias2 + s.eps));
+  }
+}
+
+RETRACE_VECTOR void squares(const float* __restrict values, int64_t blocks, double* __restrict lanes) {
+  for (int64_t b = 0; b < blocks; ++b) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const auto x = static_cast<double>(values[b * kLanes + lane]);
+      lanes[lane] += x * x;
+    }
+  }
+}
+
+RETRACE_VECTOR void to_bf16(const float* __restrict values, int64_t n, uint16_t* __restrict bf16) {
+  for (int64_t i = 0; i < n; ++i) bf16[i] = bf16_bits(values[i]);
+}
+
+RETRACE_VECTOR void add(const float* __restrict values, int64_t n, float* __restrict sum) {
+  for (int64_t i = 0; i < n; ++i) sum[i] += values[i];
+}
+
+}  // namespace
+
+AdamWStep adamw_step(double lr, double beta1, double beta2, double eps, double weight_decay,
+                     double gradient_scale, int64_t t) {
+  AdamWStep step;
+  step.beta1 = static_cast<float>(beta1);
+  step.one_minus_beta1 = static_cast<float>(1.0 - beta1);
+  step.beta2 = static_cast<float>(beta2);
+  step.one_minus_beta2 = static_cast<float>(1.0 - beta2);
+  step.step_size = static_cast<float>(lr / (1.0 - std::pow(beta1, static_cast<double>(t))));
+  step.root_bias2 = static_cast<float>(std::sqrt(1.0 - std::pow(beta2, static_cast<double>(t))));
+  step.eps = static_cast<float>(eps);
+  step.gradient_scale = static_cast<float>(gradient_scale);
+  step.decay = static_cast<float>(1.0 - lr * weight_decay);
+  return step;
+}
+
+void adamw_update(const AdamWStep& step, float keep, int64_t n, float* master, float* exp_avg,
+                  float* exp_avg_sq, const float* gradient, uint16_t* bf16) {
+  constexpr int64_t kBlock = 4096;  // stays in the first-level cache for the refresh
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t count = n - begin < kBlock ? n - begin : kBlock;
+    update(step, keep, count, master + begin, exp_avg + begin, exp_avg_sq + begin, gradient + begin);
+    if (bf16) to_bf16(master + begin, count, bf16 + begin);
+  }
+}
+
+double sum_of_squares(const float* values, int64_t n) {
+  double lanes[kLanes] = {};
+  const int64_t blocks = n / kLanes;
+  squares(values, blocks, lanes);
+  for (int64_t i = blocks * kLanes; i < n; ++i) {
+    const auto x = static_cast<double>(values[i]);
+    lanes[i - blocks * kLanes] += x * x;
+  }
+  for (int width = kLanes / 2; width > 0; width /= 2)
+    for (int lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+  return lanes[0];
+}
+
+void round_to_bf16(const float* values, int64_t n, uint16_t* bf16) {
+  to_bf16(values, n, bf16);
+}
+
+void add_into(const float* values, int64_t n, float* sum) {
+  add(values, n, sum);
+}
+
+}  // namespace retrace::train

@@ -1,0 +1,60 @@
+// What ranks do together with tensors, in one small interface: Gloo between processes, nothing in one
+// process. Every sum adds in rank order, so results are a function of the world size alone and equal on every
+// rank.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace at {
+class Tensor;
+}
+namespace c10d {
+class Store;
+}
+
+namespace retrace::train {
+
+class Collectives {
+ public:
+  // A transfer under way. It keeps its tensors alive; wait() finishes it (once).
+  class Pending {
+   public:
+    virtual ~Pending() = default;
+    virtual void wait() = 0;
+  };
+
+  virtual ~Collectives() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // whole = the parts of all ranks, in rank order. 1-D, contiguous; whole has size() * part elements. `part`
+  // may be this rank's place in `whole`.
+  virtual std::unique_ptr<Pending> start_all_gather(const at::Tensor& part, const at::Tensor& whole) = 0;
+  // On wait(): sum += the sum over ranks, in rank order and fp32, of this rank's range of their `whole`.
+  virtual std::unique_ptr<Pending> start_reduce_scatter(const at::Tensor& whole, const at::Tensor& sum) = 0;
+  // The parts of all ranks, in rank order; the same number from each.
+  virtual std::vector<double> gather(const std::vector<double>& part) = 0;
+  virtual void broadcast(std::vector<double>& values, int root) = 0;
+  virtual void barrier() = 0;
+
+  std::vector<double> sum(const std::vector<double>& part);  // added in rank order
+  std::vector<double> max(const std::vector<double>& part);
+
+  // Asked from time to time while waiting; may throw to leave a transfer that cannot complete.
+  std::function<void()> while_waiting;
+  // Names the peers that are lost, for the message of a failed collective; "" if it cannot tell.
+  std::function<std::string()> blame;
+  // Transfers that are under way will never be waited for: a peer is gone.
+  virtual void abandon() {}
+};
+
+std::unique_ptr<Collectives> make_single_collectives();
+// A Gloo group over `store`, which must have come from connect_store, with its keys under `prefix`.
+// Error{distributed} when a peer is lost or silent for timeout_s.
+std::unique_ptr<Collectives> make_gloo_collectives(c10d::Store& store, const std::string& prefix, int rank,
+                                                   int size, double timeout_s);
+
+}  // namespace retrace::train

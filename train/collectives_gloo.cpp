@@ -1,0 +1,189 @@
+// Collectives over Gloo. A reduce-scatter is an all-to-all followed by additions in rank order: it moves what
+// a ring moves, and its sums do not depend on the ring.
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+
+#include "core/error.h"
+#include "train/adamw.h"
+#include "train/collectives.h"
+
+namespace retrace::train {
+namespace {
+
+using Work = c10::intrusive_ptr<c10d::Work>;
+constexpr auto kPatience = std::chrono::milliseconds(100);
+
+void add_in_parallel(const float* values, int64_t n, float* sum) {
+  at::parallel_for(0, n, 1 << 18,
+                   [&](int64_t begin, int64_t end) { add_into(values + begin, end - begin, sum + begin); });
+}
+
+class Gloo final : public Collectives {
+ public:
+  Gloo(c10d::Store& store, const std::string& prefix, int rank, int size, double timeout_s)
+      : rank_(rank), size_(size) {
+    const std::chrono::milliseconds timeout(static_cast<int64_t>(timeout_s * 1000));
+    try {
+      auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+      const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+      const char* local_size = std::getenv("LOCAL_WORLD_SIZE");
+      if (interface && *interface)
+        options->devices = {c10d::ProcessGroupGloo::createDeviceForInterface(interface)};
+      else if (local_size && local_size == std::to_string(size))
+        options->devices = {c10d::ProcessGroupGloo::createDeviceForInterface("lo")};
+      else
+        options->devices = {c10d::ProcessGroupGloo::createDefaultDevice()};
+      const auto shared = c10::intrusive_ptr<c10d::Store>::reclaim_copy(&store);
+      const auto keys = c10::make_intrusive<c10d::PrefixStore>(prefix, shared);
+      group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(keys, rank, size, options);
+    } catch (const std::exception& problem) {
+      throw lost(problem);
+    }
+  }
+
+  // After a failure, or when transfers were left, a peer may never answer: joining the group's threads would
+  // hang, so they are left to the end of the process.
+  ~Gloo() override {
+    if (left_) group_.release();
+  }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  void abandon() override { left_ = true; }
+
+  std::unique_ptr<Pending> start_all_gather(const at::Tensor& part, const at::Tensor& whole) override {
+    ensure(whole.numel() == part.numel() * size_, "an all-gather's whole is as long as its parts");
+    at::Tensor in = part, out = whole;
+    return std::make_unique<Transfer>(*this, begin([&] { return group_->_allgather_base(out, in); }));
+  }
+
+  std::unique_ptr<Pending> start_reduce_scatter(const at::Tensor& whole, const at::Tensor& sum) override {
+    ensure(whole.numel() == sum.numel() * size_, "a reduce-scatter's whole is as long as its parts");
+    at::Tensor received = take_buffer(whole.numel()), in = whole;
+    std::vector<int64_t> counts;
+    return std::make_unique<ScatterSum>(
+        *this, begin([&] { return group_->alltoall_base(received, in, counts, counts); }), received, sum);
+  }
+
+  std::vector<double> gather(const std::vector<double>& part) override {
+    const auto n = static_cast<int64_t>(part.size());
+    at::Tensor in = at::empty({n}, at::kDouble), out = at::empty({n * size_}, at::kDouble);
+    std::copy(part.begin(), part.end(), in.mutable_data_ptr<double>());
+    finish(begin([&] { return group_->_allgather_base(out, in); }));
+    return {out.const_data_ptr<double>(), out.const_data_ptr<double>() + n * size_};
+  }
+
+  void broadcast(std::vector<double>& values, int root) override {
+    const auto n = static_cast<int64_t>(values.size());
+    std::vector<at::Tensor> tensors = {at::empty({n}, at::kDouble)};
+    std::copy(values.begin(), values.end(), tensors[0].mutable_data_ptr<double>());
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    finish(begin([&] { return group_->broadcast(tensors, options); }));
+    std::copy_n(tensors[0].const_data_ptr<double>(), n, values.begin());
+  }
+
+  void barrier() override {
+    finish(begin([&] { return group_->barrier(); }));
+  }
+
+ private:
+  struct Transfer final : Pending {
+    Transfer(Gloo& owner, Work work) : owner_(owner), work_(std::move(work)) {}
+    ~Transfer() override {
+      if (work_ && !work_->isCompleted()) owner_.left_ = true;
+    }
+    void wait() override { owner_.finish(std::exchange(work_, {})); }
+    Gloo& owner_;
+    Work work_;
+  };
+
+  struct ScatterSum final : Pending {
+    ScatterSum(Gloo& owner, Work work, at::Tensor received, at::Tensor sum)
+        : owner_(owner), work_(std::move(work)), received_(std::move(received)), sum_(std::move(sum)) {}
+    ~ScatterSum() override {
+      if (work_ && !work_->isCompleted()) owner_.left_ = true;
+    }
+    void wait() override {
+      owner_.finish(std::exchange(work_, {}));
+      const int64_t n = sum_.numel();
+      float* first = received_.mutable_data_ptr<float>();
+      for (int r = 1; r < owner_.size_; ++r) add_in_parallel(first + r * n, n, first);
+      add_in_parallel(first, n, sum_.mutable_data_ptr<float>());
+      owner_.buffers_.push_back(received_);
+    }
+    Gloo& owner_;
+    Work work_;
+    at::Tensor received_, sum_;
+  };
+
+  // Large receive buffers are used again: fresh ones would cost a page fault every 4 KiB.
+  at::Tensor take_buffer(int64_t elements) {
+    for (size_t i = 0; i < buffers_.size(); ++i) {
+      if (buffers_[i].numel() != elements) continue;
+      at::Tensor found = buffers_[i];
+      buffers_.erase(buffers_.begin() + static_cast<int64_t>(i));
+      return found;
+    }
+    return at::empty({elements}, at::kFloat);
+  }
+
+  template <class Start>
+  Work begin(Start start) {
+    try {
+      return start();
+    } catch (const std::exception& problem) {
+      left_ = true;
+      throw lost(problem);
+    }
+  }
+
+  void finish(const Work& work) {
+    for (;;) {
+      try {
+        work->wait(kPatience);
+        return;
+      } catch (const std::exception& problem) {
+        if (work->isCompleted()) {
+          left_ = true;
+          throw lost(problem);
+        }
+      }
+      try {
+        if (while_waiting) while_waiting();
+      } catch (...) {
+        left_ = true;
+        throw;
+      }
+    }
+  }
+
+  Error lost(const std::exception& problem) const {
+    std::string text = problem.what();
+    text = text.substr(0, text.find('\n'));
+    const std::string names = blame ? blame() : "";
+    const std::string message = names.empty() ? "a collective failed: " + text : "lost " + names;
+    return Error(Code::distributed, message, "start again: training resumes from the newest checkpoint",
+                 fmt::format("rank {}", rank_));
+  }
+
+  int rank_, size_;
+  bool left_ = false;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  std::vector<at::Tensor> buffers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Collectives> make_gloo_collectives(c10d::Store& store, const std::string& prefix, int rank,
+                                                   int size, double timeout_s) {
+  return std::make_unique<Gloo>(store, prefix, rank, size, timeout_s);
+}
+
+}  // namespace retrace::train

@@ -1,0 +1,77 @@
+// This rank's share of the training state: fp32 masters, both moments and the summed gradients of its range
+// of every unit, the weights in the compute dtype, and the optimizer step over all of them. Weights change in
+// step() and load() only.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/weights.h"
+#include "train/collectives.h"
+#include "train/config.h"
+#include "train/flat_layout.h"
+
+namespace retrace::train {
+
+enum class Sharding { zero3, zero2, zero1_accumulate };
+Sharding parse_sharding(const std::string& name);
+
+// The vectors of a checkpoint, in the order in which it holds them.
+enum class StateKind { master, exp_avg, exp_avg_sq };
+inline constexpr int kNumStateKinds = 3;
+
+struct UnitShard {
+  std::array<at::Tensor, kNumStateKinds> state;  // fp32, elements_per_rank long
+  at::Tensor gradient;                           // fp32, the same range
+  at::Tensor part;     // weights of this range in the compute dtype; the master itself in fp32
+  at::Tensor full;     // all weights of the unit, where the mode keeps them; `part` lies inside
+  model::Views views;  // of `full`
+};
+
+class Shards {
+ public:
+  Shards(const FlatLayout& layout, Sharding sharding, bool bf16, Collectives& collectives);
+
+  const FlatLayout& layout() const { return layout_; }
+  Sharding sharding() const { return sharding_; }
+  Collectives& collectives() { return collectives_; }
+  int world() const { return collectives_.size(); }
+  at::ScalarType dtype() const { return bf16_ ? at::kBFloat16 : at::kFloat; }
+  bool keeps_weights() const { return world() == 1 || sharding_ != Sharding::zero3; }
+  UnitShard& unit(int u) { return units_[static_cast<size_t>(u)]; }
+  float* state(StateKind kind, int u);
+  int64_t elements(int u) const { return layout_.elements_per_rank(u, world()); }
+
+  // Masters from the source, moments zero.
+  void load(const model::WeightSource& source);
+  // Compute weights from the masters, after the state was filled from outside.
+  void refresh();
+  // Kept weights of the other ranks' ranges, if they changed since the last call. A collective.
+  void gather_kept();
+
+  void zero_gradients();
+  // Sums of squared gradients of this rank's chunks, padding chunks as zeros, unit by unit.
+  std::vector<double> gradient_chunk_sums();
+  // Root of the sum over all ranks' chunk sums in global chunk order: the same bits on every rank, and at any
+  // world size up to the bits of the gradients themselves. `gathered` has `stride` values a rank, of which
+  // the first are the chunk sums.
+  double gradient_norm(const std::vector<double>& gathered, int64_t stride) const;
+  // AdamW with gradients times `gradient_scale`; t is the 1-based optimizer step.
+  void step(const OptimConfig& optim, double lr, double gradient_scale, int64_t t);
+
+  // Hash of the weights that this rank computes with, gathered as training gathers them. A collective.
+  std::string weights_hash();
+
+ private:
+  FlatLayout layout_;
+  Sharding sharding_;
+  bool bf16_, stale_ = false;
+  Collectives& collectives_;
+  std::vector<UnitShard> units_;
+};
+
+}  // namespace retrace::train

@@ -1,0 +1,152 @@
+#include "train/tcp_coordinator.h"
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <thread>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "core/error.h"
+
+namespace retrace::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// A stored value is "NONCE|TEXT": never empty, and no two writes are alike, so that compareSet's answer (the
+// value that then stands there) says whose write it was.
+class TcpCoordinator final : public Coordinator {
+ public:
+  TcpCoordinator(std::shared_ptr<c10d::Store> store, std::string prefix, int rank)
+      : store_(std::move(store)), prefix_(std::move(prefix)), rank_(rank) {}
+
+  std::optional<std::string> get(const std::string& key) override {
+    const auto raw = raw_value(key);
+    if (!raw) return std::nullopt;
+    return text_of(*raw, key);
+  }
+
+  void set(const std::string& key, const std::string& value) override {
+    guarded(key, [&] { store_->set(prefix_ + key, stamped(value)); });
+  }
+
+  bool compare_and_set(const std::string& key, const std::optional<std::string>& expected,
+                       const std::string& desired) override {
+    const std::string written = stamped(desired);
+    for (;;) {
+      const auto raw = raw_value(key);
+      if (raw.has_value() != expected.has_value()) return false;
+      if (raw && text_of(*raw, key) != *expected) return false;
+      const std::string answer =
+          guarded(key, [&] { return store_->compareSet(prefix_ + key, raw.value_or(""), written); });
+      if (answer == written) return true;
+    }
+  }
+
+  std::string wait(const std::string& key, double timeout_s) override {
+    const auto start = Clock::now();
+    auto pause = std::chrono::milliseconds(1);
+    for (;;) {
+      if (auto value = get(key)) return *value;
+      if (std::chrono::duration<double>(Clock::now() - start).count() > timeout_s)
+        throw Error(Code::distributed, fmt::format("no rank set '{}' within {} s", key, timeout_s),
+                    "look at the other ranks' messages, or raise run.timeout_s",
+                    fmt::format("rank {}", rank_));
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, std::chrono::milliseconds(50));
+    }
+  }
+
+  bool lease(const std::string& key, const std::string& holder, double ttl_s) override {
+    const int64_t now = unix_ms();
+    const std::string mine = fmt::format("{}|{}", now + static_cast<int64_t>(ttl_s * 1000), holder);
+    const auto current = get(key);
+    if (current) {
+      const auto [expires, owner] = lease_of(*current, key);
+      if (owner != holder && expires > now) return false;
+    }
+    return compare_and_set(key, current, mine);
+  }
+
+  void release(const std::string& key, const std::string& holder) override {
+    const auto current = get(key);
+    if (!current || lease_of(*current, key).second != holder) return;
+    compare_and_set(key, current, "0|");
+  }
+
+ private:
+  template <class Work>
+  auto guarded(const std::string& key, Work work) -> decltype(work()) {
+    try {
+      return work();
+    } catch (const std::exception& problem) {
+      throw Error(Code::distributed,
+                  fmt::format("the job's store does not answer for '{}': {}", key, problem.what()),
+                  "rank 0 or the launcher that serves it is gone", fmt::format("rank {}", rank_));
+    }
+  }
+
+  std::optional<std::string> raw_value(const std::string& key) {
+    return guarded(key, [&]() -> std::optional<std::string> {
+      if (!store_->check({prefix_ + key})) return std::nullopt;
+      return store_->get_to_str(prefix_ + key);
+    });
+  }
+
+  std::string stamped(const std::string& value) { return fmt::format("{}.{}|{}", rank_, ++writes_, value); }
+
+  static std::string text_of(const std::string& raw, const std::string& key) {
+    const size_t bar = raw.find('|');
+    if (bar == std::string::npos)
+      fail(Code::distributed, "key '{}' was not written by a rank of this program", key);
+    return raw.substr(bar + 1);
+  }
+
+  static std::pair<int64_t, std::string> lease_of(const std::string& text, const std::string& key) {
+    const size_t bar = text.find('|');
+    int64_t expires = 0;
+    const char* end = text.data() + (bar == std::string::npos ? 0 : bar);
+    const auto [stop, problem] = std::from_chars(text.data(), end, expires);
+    if (bar == std::string::npos || problem != std::errc() || stop != end)
+      fail(Code::distributed, "key '{}' is not a lease", key);
+    return {expires, text.substr(bar + 1)};
+  }
+
+  std::shared_ptr<c10d::Store> store_;
+  std::string prefix_;
+  int rank_;
+  std::atomic<int64_t> writes_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(address.port);
+  options.isServer = address.serve;
+  options.waitWorkers = false;
+  options.timeout = std::chrono::milliseconds(static_cast<int64_t>(address.timeout_s * 1000));
+  try {
+    auto store = c10::make_intrusive<c10d::TCPStore>(address.host, options);
+    c10d::TCPStore* raw = store.get();
+    return {raw, [store](c10d::Store*) mutable { store.reset(); }};
+  } catch (const std::exception& problem) {
+    throw Error(Code::distributed,
+                fmt::format("cannot {} the job's store at {}:{}: {}", address.serve ? "serve" : "reach",
+                            address.host, address.port, problem.what()),
+                "check MASTER_ADDR and MASTER_PORT, and that no other job uses this port");
+  }
+}
+
+std::unique_ptr<Coordinator> make_tcp_coordinator(std::shared_ptr<c10d::Store> store, std::string prefix,
+                                                  int rank) {
+  return std::make_unique<TcpCoordinator>(std::move(store), std::move(prefix), rank);
+}
+
+}  // namespace retrace::train

@@ -1,0 +1,109 @@
+#include "train/world.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <exception>
+#include <limits>
+#include <thread>
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+#include "core/log.h"
+#include "train/tcp_coordinator.h"
+#include "train/watchdog.h"
+
+namespace retrace::train {
+namespace {
+
+constexpr double kFarewell_s = 30;        // how long rank 0 serves the store for ranks that are slow to end
+constexpr double kLastWords_s = 1;        // how long it serves it after a failure
+constexpr double kWatchdogMargin_s = 30;  // on store calls of the watchdog, above its own timeout
+
+void sleep_for(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+}  // namespace
+
+struct World::Peers {
+  std::shared_ptr<c10d::Store> group_store, talk_store, watch_store;
+  std::unique_ptr<Watchdog> watchdog;
+};
+
+World::World(const LaunchEnv& env, double timeout_s) : env_(env), timeout_s_(timeout_s) {
+  if (env.size == 1) {
+    coordinator_ = make_in_process_coordinator();
+    collectives_ = make_single_collectives();
+    return;
+  }
+  peers_ = std::make_unique<Peers>();
+  StoreAddress address{env.master_addr, env.master_port, env.rank == 0 && !env.agent_store, timeout_s};
+  peers_->group_store = connect_store(address);
+  address.serve = false;
+  peers_->talk_store = connect_store(address);
+  address.timeout_s = timeout_s + kWatchdogMargin_s;
+  peers_->watch_store = connect_store(address);
+  const std::string prefix = "retrace/" + env.attempt + "/";
+  coordinator_ = make_tcp_coordinator(peers_->talk_store, prefix + "keys/", env.rank);
+  peers_->watchdog =
+      std::make_unique<Watchdog>(peers_->watch_store, prefix + "watch/", env.rank, env.size, timeout_s);
+  collectives_ = make_gloo_collectives(*peers_->group_store, prefix + "group", env.rank, env.size, timeout_s);
+  collectives_->blame = [this] {
+    std::string names;
+    for (const std::string& name : peers_->watchdog->silent_ranks())
+      names += (names.empty() ? "" : ", ") + name;
+    return names;
+  };
+}
+
+World::~World() {
+  if (!peers_) return;
+  try {
+    if (std::uncaught_exceptions() > 0 || failed_) {
+      if (!failed_) peers_->watchdog->report_failure("see its own message");
+      collectives_->abandon();
+      if (first() && !env_.agent_store) sleep_for(kLastWords_s);
+    } else {
+      coordinator_->set(fmt::format("bye/{}", rank()), "1");
+      if (first())
+        for (int r = 1; r < size(); ++r) coordinator_->wait(fmt::format("bye/{}", r), kFarewell_s);
+    }
+  } catch (const std::exception& problem) {
+    warn("leaving the job: {}", problem.what());
+  }
+  peers_->watchdog->stop();
+}
+
+std::string World::fresh_key(const std::string& what) {
+  return fmt::format("{}/{}", what, ++keys_);
+}
+
+void World::activity(int64_t step, const char* phase) {
+  if (peers_) peers_->watchdog->activity(step, phase);
+}
+
+void World::announce_leaving(int64_t step) {
+  if (peers_) peers_->watchdog->announce_leaving(step);
+}
+
+int64_t World::leaving_step() const {
+  return peers_ ? peers_->watchdog->leaving_step() : std::numeric_limits<int64_t>::max();
+}
+
+void World::report_failure(const Error& error) {
+  failed_ = true;
+  if (peers_) peers_->watchdog->report_failure(error.what());
+}
+
+bool World::peer_is_silent() {
+  return peers_ && !peers_->watchdog->silent_ranks().empty();
+}
+
+int compute_threads(int64_t threads, const LaunchEnv& env, int64_t virtual_ranks) {
+  if (threads > 0) return static_cast<int>(threads);
+  const auto cores = static_cast<int64_t>(std::max(1u, std::thread::hardware_concurrency()));
+  const int64_t sharers = std::max<int64_t>(env.local_size, virtual_ranks);
+  return static_cast<int>(std::max<int64_t>(1, cores / sharers));
+}
+
+}  // namespace retrace::train
