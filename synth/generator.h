@@ -1,4 +1,6 @@
-// A Generator fills prose slots. It sees only what the context shows at that step.
+// A Generator fills prose slots. It sees only what the context shows at that step, and the outline (symbol
+// names and signatures) of the file to come where the request says `oracle`. Requirements and plan are the
+// main agent's own knowledge of the repository: the generator makes them from all of it.
 #pragma once
 
 #include <memory>
@@ -19,6 +21,7 @@ struct SlotRequest {
   bool before_reading = false;  // think before (true) or after (false) the dependencies were read
   std::string incumbent;        // the text that a candidate should improve on; "" for the first
   int candidate = 0;            // number of the candidate: different numbers give different texts
+  bool oracle = false;          // the outline of the file to come may be used
   uint64_t seed = 0;
 };
 
@@ -29,6 +32,9 @@ class Generator {
   virtual std::string fill(const SlotRequest& request) = 0;
 };
 
+// Without an LLM: sentences from structure, names, signatures, docstrings and comments. Deterministic in the
+// request. Without incumbent, candidates 0..31 of a thought differ. With one, a candidate is the incumbent with
+// facts added, dropped or put in other words; when nothing is left to change it may repeat an earlier text.
 std::unique_ptr<Generator> make_template_generator();
 
 }  // namespace retrace::synth

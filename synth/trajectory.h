@@ -28,6 +28,26 @@ struct Dependency {
   bool hard = true, broken = false;
 };
 
+// What the plan says of a file, and where that is known from: "docstring" (the file's own leading comment,
+// shown nowhere before the plan: plan knowledge) or "path" (follows from the file tree).
+struct PlanLine {
+  int file = 0;
+  std::string purpose, source;
+};
+
+struct RedactionMark {
+  int file = 0;
+  uint64_t offset = 0;  // in the redacted content
+  std::string kind;
+};
+
+// How the skeleton was cut; decided before any generator.
+struct Skeleton {
+  int version = 1;
+  uint64_t read_budget_bytes = 0, write_chunk_bytes = 0;  // of observations a sub-agent; of one Write
+  int64_t reads_cut = 0, reads_left_out = 0;              // dependencies shown in part, or not, for the budget
+};
+
 struct Agent {
   int agent = 0, parent = -1;  // agent 0 is the main agent
   int64_t call_step = -1;      // the delegate step that started it
@@ -54,6 +74,8 @@ struct Slot {
   int64_t step = 0;
   std::string initial, chosen;  // chosen == initial until search replaces it; both valid UTF-8
   std::string drop;             // reason why the chosen text is empty (no thought beat none), else ""
+  std::string author;           // generator of the chosen text, "template/1"
+  std::string mode;             // what that saw: blinded (context only) | oracle (outline of the file too)
 };
 
 struct Trajectory {
@@ -63,8 +85,11 @@ struct Trajectory {
   std::string origin, kind, revision, licence, date, fold;  // fold: train | dev | test
   std::vector<TreeFile> tree;
   std::map<std::string, std::string> blobs;  // content by hash
+  std::vector<RedactionMark> redactions;
   std::vector<Dependency> dependencies;
   std::vector<int> order;
+  std::vector<PlanLine> plan;  // one a file, in writing order
+  Skeleton skeleton;
   std::vector<Agent> agents;
   std::vector<Step> steps;
   std::vector<Slot> slots;
@@ -76,8 +101,9 @@ struct Trajectory {
 };
 
 std::string make_id(const Trajectory& t);   // H(tree, order, skeleton version): known before any LLM
-std::string make_rev(const Trajectory& t);  // H(everything but rev)
+std::string make_rev(const Trajectory& t);  // H(everything but rev; contents through their hashes)
 Json to_json(const Trajectory& t);          // canonical: fixed key order, blobs included
+// Replays what it read, and checks id and rev against the content.
 Trajectory trajectory_from_json(const Json& json,
                                 const std::string& where);  // Error{corrupt} on a broken invariant
 
@@ -100,6 +126,9 @@ data::Document render(const Trajectory& t, const RenderOptions& options);
 // Splits what exceeds seq_len tokens at sub-agent boundaries, balanced over the parts; each part after the
 // first repeats requirements and plan as Kind::context. Returns one document if it fits. raw_repos is split
 // at files. A single sub-agent that alone exceeds seq_len is dropped and counted in `dropped`.
+// Where requirements, tree and plan take more than a quarter of seq_len they become a part of their own (or
+// are dropped and counted if they exceed seq_len), and the other parts repeat only the requirements and the
+// plan's rows for their own files and what those depend on. Two tokens are kept free for BOS and EOS.
 std::vector<data::Document> render_parts(const Trajectory& t, const RenderOptions& options,
                                          const data::Tokenizer& tokenizer, int64_t seq_len, int64_t* dropped);
 

@@ -1,0 +1,218 @@
+#include "synth/generate/simulate.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/hash.h"
+#include "core/text.h"
+#include "synth/generate/cuts.h"
+#include "synth/generate/plan.h"
+#include "synth/generate/prose.h"
+
+namespace retrace::synth {
+
+namespace {
+
+class Simulation {
+ public:
+  Simulation(const Snapshot& snapshot, const Structure& structure, const SimulateOptions& options)
+      : snapshot_(snapshot), structure_(structure), options_(options) {}
+
+  Trajectory run() {
+    describe();
+    t_.agents.push_back({});
+    add_slot(0, Kind::requirements);
+    add_text(Kind::context, file_tree());
+    add_text(Kind::plan, plan_table(t_));
+    add_slot(0, Kind::plan);
+    for (int file : t_.order) delegate(file);
+    add_slot(0, Kind::review);
+    t_.id = make_id(t_);
+    return std::move(t_);
+  }
+
+ private:
+  void describe() {
+    t_.round = options_.round;
+    t_.fold = options_.fold;
+    t_.origin = fit_for_slot(snapshot_.origin);
+    t_.kind = snapshot_.kind;
+    t_.revision = snapshot_.revision;
+    t_.licence = snapshot_.licence;
+    t_.date = snapshot_.date;
+    std::map<std::string, int> index;
+    for (const SourceFile& file : snapshot_.files) {
+      const std::string hash = sha256_hex(file.content);
+      index[file.path] = static_cast<int>(t_.tree.size());
+      t_.tree.push_back({file.path, hash, file.mode, file.content.size(), file.language});
+      t_.blobs.emplace(hash, file.content);
+    }
+    for (const Redaction& r : snapshot_.redactions) {
+      const auto file = index.find(r.path);
+      if (file != index.end()) t_.redactions.push_back({file->second, r.offset, r.kind});
+    }
+    t_.order = structure_.order;
+    t_.skeleton.read_budget_bytes = options_.read_budget_bytes;
+    t_.skeleton.write_chunk_bytes = options_.write_chunk_bytes;
+    place_ = places_in_order(t_);
+    for (const Edge& e : structure_.edges) {
+      if (e.from == e.to) continue;
+      const bool later = place(e.to) > place(e.from);
+      t_.dependencies.push_back({e.from, e.to, e.hard, e.broken || later});
+    }
+    for (int file : t_.order) t_.plan.push_back(plan_line(snapshot_, structure_, file));
+  }
+
+  size_t place(int file) const { return place_[static_cast<size_t>(file)]; }
+
+  std::string file_tree() const {
+    std::string out;
+    for (const TreeFile& file : t_.tree) out += file.path + "\n";
+    return out;
+  }
+
+  Step& add_step(int agent, Kind kind) {
+    Step step;
+    step.seq = static_cast<int64_t>(t_.steps.size());
+    step.agent = agent;
+    step.kind = kind;
+    t_.steps.push_back(std::move(step));
+    return t_.steps.back();
+  }
+
+  void add_slot(int agent, Kind kind) {
+    Step& step = add_step(agent, kind);
+    step.body.type = Body::Type::slot;
+    step.body.slot = static_cast<int>(t_.slots.size());
+    Slot slot;
+    slot.step = step.seq;
+    t_.slots.push_back(std::move(slot));
+  }
+
+  void add_text(Kind kind, std::string text) {
+    Step& step = add_step(0, kind);
+    step.body.type = Body::Type::text;
+    step.body.text = std::move(text);
+  }
+
+  int64_t add_slice(int agent, Kind kind, int file, ByteRange range, int64_t answers = -1) {
+    Step& step = add_step(agent, kind);
+    step.answers = answers;
+    step.body.type = Body::Type::slice;
+    step.body.file = file;
+    step.body.begin = range.first;
+    step.body.end = range.second;
+    return step.seq;
+  }
+
+  void delegate(int file) {
+    const int agent = static_cast<int>(t_.agents.size());
+    const auto call = static_cast<int64_t>(t_.steps.size());
+    add_slot(0, Kind::delegate);
+    t_.agents.push_back({agent, 0, call, file});
+    const SourceFile& source = snapshot_.files[static_cast<size_t>(file)];
+    const auto reads = choose_reads(file);
+    if (!reads.empty()) {
+      add_slot(agent, Kind::think);
+      for (const auto& [dependency, range] : reads)
+        add_slice(agent, Kind::observe, dependency, range, add_slice(agent, Kind::read, dependency, range));
+    }
+    if (!source.content.empty()) add_slot(agent, Kind::think);
+    for (const ByteRange& piece :
+         write_pieces(source, structure_.files[static_cast<size_t>(file)], options_.write_chunk_bytes))
+      add_slice(agent, Kind::write, file, piece);
+  }
+
+  // Dependencies that exist already, the most used first, until the budget is spent; shown in writing order.
+  std::vector<std::pair<int, ByteRange>> choose_reads(int file) {
+    struct Wanted {
+      const Edge* edge;
+      std::vector<std::string> names;
+      size_t uses;
+    };
+    const std::vector<std::string> own = identifiers_of(snapshot_.files[static_cast<size_t>(file)].content);
+    std::vector<Wanted> wanted;
+    for (const Edge& e : structure_.edges) {
+      if (e.from != file || e.from == e.to || e.broken || place(e.to) > place(file)) continue;
+      std::vector<std::string> names = e.names;
+      names.insert(names.end(), own.begin(), own.end());
+      std::sort(names.begin(), names.end());
+      size_t uses = 0;
+      for (const Symbol& s : structure_.files[static_cast<size_t>(e.to)].symbols)
+        uses += std::binary_search(own.begin(), own.end(), s.name);
+      wanted.push_back({&e, std::move(names), uses});
+    }
+    std::stable_sort(wanted.begin(), wanted.end(), [&](const Wanted& a, const Wanted& b) {
+      if (a.edge->hard != b.edge->hard) return a.edge->hard;
+      if (a.uses != b.uses) return a.uses > b.uses;
+      return place(a.edge->to) < place(b.edge->to);
+    });
+    std::map<size_t, std::vector<std::pair<int, ByteRange>>> chosen;
+    uint64_t left = options_.read_budget_bytes;
+    for (const Wanted& w : wanted) {
+      const int to = w.edge->to;
+      const SourceFile& source = snapshot_.files[static_cast<size_t>(to)];
+      if (source.content.empty()) continue;
+      bool cut = false;
+      const auto slices =
+          read_slices(source, structure_.files[static_cast<size_t>(to)], w.names, left, &cut);
+      if (slices.empty())
+        ++t_.skeleton.reads_left_out;
+      else
+        t_.skeleton.reads_cut += cut;
+      for (const ByteRange& range : slices) {
+        left -= range.second - range.first;
+        chosen[place(to)].emplace_back(to, range);
+      }
+    }
+    std::vector<std::pair<int, ByteRange>> out;
+    for (auto& [where, slices] : chosen) out.insert(out.end(), slices.begin(), slices.end());
+    return out;
+  }
+
+  const Snapshot& snapshot_;
+  const Structure& structure_;
+  const SimulateOptions& options_;
+  Trajectory t_;
+  std::vector<size_t> place_;
+};
+
+}  // namespace
+
+Trajectory simulate(const Snapshot& snapshot, const Structure& structure, const SimulateOptions& options) {
+  return Simulation(snapshot, structure, options).run();
+}
+
+SlotRequest slot_request(const Trajectory& t, const Snapshot& snapshot, const Structure& structure, int slot,
+                         uint64_t seed) {
+  SlotRequest request;
+  request.trajectory = &t;
+  request.snapshot = &snapshot;
+  request.structure = &structure;
+  const Step& step = t.steps[static_cast<size_t>(t.slots[static_cast<size_t>(slot)].step)];
+  request.step = &step;
+  request.file = t.agents[static_cast<size_t>(step.agent)].file;
+  if (step.kind == Kind::delegate)
+    for (const Agent& a : t.agents)
+      if (a.call_step == step.seq) request.file = a.file;
+  const auto next = static_cast<size_t>(step.seq) + 1;
+  request.before_reading =
+      step.kind == Kind::think && next < t.steps.size() && t.steps[next].kind == Kind::read;
+  request.seed = seed;
+  return request;
+}
+
+void fill_slots(Trajectory& t, const Snapshot& snapshot, const Structure& structure, Generator& generator,
+                uint64_t seed) {
+  for (size_t i = 0; i < t.slots.size(); ++i) {
+    const SlotRequest request = slot_request(t, snapshot, structure, static_cast<int>(i), seed);
+    Slot& slot = t.slots[i];
+    slot.initial = slot.chosen = fit_for_slot(generator.fill(request));
+    slot.author = generator.name();
+    slot.mode = "blinded";
+  }
+  t.rev = make_rev(t);
+}
+
+}  // namespace retrace::synth
