@@ -27,6 +27,9 @@ struct MdsOptions {
   bool zstd = false;
 };
 
+// Each shard appears whole or not at all, and the folder becomes a data set with its index, the last file
+// written. A data set that was in the folder is removed first. Shards hold a column `weight` only if a sample
+// of theirs needs it.
 class MdsWriter {
  public:
   MdsWriter(const std::filesystem::path& folder, MdsOptions options);
@@ -39,8 +42,10 @@ class MdsWriter {
   std::unique_ptr<State> state_;
 };
 
-// Opens index.json only; shards when needed (at most two stay in memory). Error{corrupt} names shard and
-// sample.
+// Opens index.json only; shards when needed (at most two stay in memory, raw ones as memory maps). A shard's
+// size, its hash if it is xxh3_64 or sha256, and its offsets are checked when it is opened. Error{corrupt}
+// names shard and sample. What foreign data lacks is filled in: no indices = one span; no mask = every token
+// a label; tokens outside all spans = spans of weight 0. The first token of a span always has weight 0.
 class MdsReader {
  public:
   explicit MdsReader(const std::filesystem::path& folder);

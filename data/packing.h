@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "data/document.h"
@@ -10,6 +11,8 @@
 
 namespace retrace::data {
 
+// Weights are those of the documents; the first token of each span gets 0, since nothing in its span predicts
+// it. A document (or, when concatenating, a sample) without any label left is dropped and counted.
 struct PackingStats {
   int64_t documents = 0, tokens = 0, padding_tokens = 0, samples = 0;
   int64_t dropped_too_long = 0, dropped_no_label = 0;
@@ -59,5 +62,9 @@ class ConcatenatingPacker {
   std::function<void(const Sample&)> emit_;
   PackingStats stats_;
 };
+
+// Any sample at exactly seq_len tokens, for foreign data: a longer one is cut (spans with it), a shorter one
+// padded.
+Sample fit_to_length(Sample sample, int64_t seq_len, TokenId pad);
 
 }  // namespace retrace::data
