@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/llama_config.h"
@@ -28,9 +29,12 @@ std::unique_ptr<WeightSource> random_weights(const LlamaConfig& config, uint64_t
 struct HfFolderOptions {
   std::string dtype = "bfloat16";  // float32 or bfloat16
   uint64_t shard_bytes = uint64_t{5} << 30;
-  std::filesystem::path tokenizer;  // its files are copied along; "" = none
+  std::filesystem::path tokenizer;  // folder or file; its files are copied along; "" = none
+  std::vector<std::pair<std::string, std::string>> files;  // further ones to put there: name, bytes
 };
 // Writes config.json, generation_config.json, safetensors (+ index when sharded) and the tokenizer's files.
+// The folder appears complete or not at all. An earlier export under the same name is replaced; Error{input}
+// if the folder holds anything that is no part of an export.
 void write_hf_folder(const std::filesystem::path& folder, const LlamaConfig& config,
                      const WeightSource& weights, const HfFolderOptions& options);
 
