@@ -1,0 +1,67 @@
+// A Llama block as a static list of ops {forward, backward, inputs, outputs, saved}, and the liveness plans
+// over it. A recompute level decides what is kept between forward and backward; the ops that run are the same
+// ones, so a recomputed value has the forward's bits. Weights are read by short name ("q_proj"); gradients
+// are added in fp32.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "model/llama.h"
+#include "model/ops/attention.h"
+#include "model/ops/rope.h"
+
+namespace retrace::model {
+
+// The values of a block, in the order in which they arise. qkv is rotated.
+enum class Slot { x, n1, rstd1, qkv, attn, lse, h, n2, rstd2, gate_up, act, y };
+inline constexpr size_t kNumSlots = 12;
+const char* slot_name(Slot slot);
+
+// One run of a block: what its ops read and write.
+struct BlockFrame {
+  const LlamaConfig& config;
+  const std::vector<int64_t>& starts;
+  const RopeAngles& angles;
+  const Views& weights;
+  bool hf_norm = true;
+  Views* gradients = nullptr;  // backward only
+  // Inference only: each span also attends to the first `prefix` cached tokens; `append` stores the new ones.
+  KeyValueCache* cache = nullptr;
+  int64_t prefix = 0;
+  bool append = false;
+  std::array<at::Tensor, kNumSlots> values{}, value_gradients{};
+
+  HeadShape shape() const { return {config.num_heads, config.num_kv_heads, config.head_dim}; }
+  at::Tensor& value(Slot slot) { return values[static_cast<size_t>(slot)]; }
+  at::Tensor& gradient(Slot slot) { return value_gradients[static_cast<size_t>(slot)]; }
+  const at::Tensor& weight(const char* name) const { return weights.at(name); }
+};
+
+struct BlockOp {
+  const char* name;
+  std::vector<Slot> inputs, outputs;
+  std::vector<Slot> saved;  // values that backward reads
+  void (*forward)(BlockFrame&);
+  void (*backward)(BlockFrame&);  // reads the gradients of outputs, sets or adds to those of inputs
+};
+const std::vector<BlockOp>& block_ops();
+
+// What to run and what to let go, in order.
+struct PlanStep {
+  enum class Kind { forward, backward, drop } kind;
+  size_t index;  // op, or slot
+};
+struct BlockPlan {
+  std::vector<Slot> kept;  // from forward to backward
+  std::vector<PlanStep> forward, backward;
+};
+// recompute: "none", "keep_attn", "full", or "inference" (nothing is kept, no backward). Error{recipe}
+// otherwise.
+BlockPlan plan_block(const std::string& recompute);
+void run_plan(const std::vector<PlanStep>& steps, BlockFrame& frame);
+
+}  // namespace retrace::model

@@ -1,0 +1,193 @@
+#include "model/engine.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "model/generate.h"
+#include "model/llama_runner.h"
+#include "model/weights.h"
+
+namespace retrace::model {
+
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+class LlamaEngine : public Engine {
+ public:
+  LlamaEngine(const LlamaConfig& config, const WeightSource& weights, const EngineOptions& options,
+              at::ScalarType dtype)
+      : runner_(config, weights, dtype), fingerprint_(weights.fingerprint()), chunk_(options.prefill_chunk) {}
+
+  const LlamaConfig& config() const override { return runner_.config(); }
+  const std::string& fingerprint() const override { return fingerprint_; }
+  int64_t tokens_computed() const override { return runner_.tokens_computed(); }
+
+  std::vector<float> logprobs(const Ids& ids, int64_t from) override {
+    const int64_t size = static_cast<int64_t>(ids.size());
+    if (from < 1 || from > size)
+      fail(Code::input, "log-probabilities of {} tokens cannot start at token {}", size, from);
+    std::vector<float> result;
+    if (from == size) return result;
+    check(ids);
+    runner_.reserve(size - 1, 0);
+    prefill(ids, size - 1, 0, [&](int64_t begin, const at::Tensor& x_td) {
+      const int64_t end = begin + x_td.size(0), first = std::max(begin, from - 1);
+      if (first < end) score_rows(x_td.narrow(0, first - begin, end - first), ids, first + 1, result);
+    });
+    return result;
+  }
+
+  std::vector<std::vector<float>> logprobs_after(const Ids& prefix,
+                                                 const std::vector<Ids>& continuations) override {
+    if (prefix.empty()) fail(Code::input, "continuations are scored after a prefix of at least one token");
+    check(prefix);
+    for (const Ids& continuation : continuations) check(continuation);
+    const int64_t length = static_cast<int64_t>(prefix.size());
+    at::Tensor last_1d;
+    runner_.reserve(length, 0);
+    prefill(prefix, length, 0,
+            [&](int64_t, const at::Tensor& x_td) { last_1d = x_td.narrow(0, x_td.size(0) - 1, 1).clone(); });
+    std::vector<std::vector<float>> result = score_first(last_1d, continuations);
+    score_rest(length, continuations, result);
+    return result;
+  }
+
+  Ids generate(const Ids& prompt, const GenerateOptions& options) override {
+    if (prompt.empty()) fail(Code::input, "the prompt has no tokens");
+    check(prompt);
+    Ids made;
+    if (options.max_tokens < 1) return made;
+    int64_t cached = static_cast<int64_t>(prompt.size());
+    runner_.reserve(cached + std::min<int64_t>(options.max_tokens, kReserveTokens), 0);
+    std::vector<float> logits;
+    prefill(prompt, cached, 0, [&](int64_t begin, const at::Tensor& x_td) {
+      if (begin + x_td.size(0) == cached) logits = runner_.logits(x_td.narrow(0, x_td.size(0) - 1, 1));
+    });
+    while (true) {
+      const int64_t step = static_cast<int64_t>(made.size());
+      const int32_t token = choose_token(logits.data(), static_cast<int64_t>(logits.size()), options, step);
+      const Ids& stops = options.stop_tokens;
+      if (std::find(stops.begin(), stops.end(), token) != stops.end()) return made;
+      made.push_back(token);
+      if (options.should_stop && options.should_stop(made)) return made;
+      if (step + 1 == options.max_tokens) return made;
+      runner_.reserve(cached + 1, cached);
+      logits = runner_.logits(runner_.run({token}, {0, 1}, cached, true));
+      ++cached;
+    }
+  }
+
+ private:
+  static constexpr int64_t kReserveTokens = 1024;
+
+  void check(const Ids& ids) const {
+    for (size_t i = 0; i < ids.size(); ++i)
+      if (ids[i] < 0 || ids[i] >= config().vocab_size)
+        throw Error(
+            Code::input,
+            fmt::format("token id {} is outside the model's vocabulary of {}", ids[i], config().vocab_size),
+            "use the tokenizer that belongs to the model", fmt::format("token {}", i));
+  }
+
+  // Runs ids[0, count) in chunks behind `cached` tokens, caching them; each(begin, hidden) gets every chunk.
+  template <class Each>
+  void prefill(const Ids& ids, int64_t count, int64_t cached, const Each& each) {
+    for (int64_t begin = 0; begin < count; begin += chunk_) {
+      const int64_t end = std::min(count, begin + chunk_);
+      each(begin,
+           runner_.run({ids.begin() + begin, ids.begin() + end}, {0, end - begin}, cached + begin, true));
+    }
+  }
+
+  // Appends log p(ids[first + r]) for each row r.
+  void score_rows(const at::Tensor& x_rd, const Ids& ids, int64_t first, std::vector<float>& into) const {
+    const std::vector<float> scores =
+        runner_.logprobs(x_rd, {ids.begin() + first, ids.begin() + first + x_rd.size(0)});
+    into.insert(into.end(), scores.begin(), scores.end());
+  }
+
+  std::vector<std::vector<float>> score_first(const at::Tensor& last_1d,
+                                              const std::vector<Ids>& continuations) const {
+    Ids firsts;
+    for (const Ids& continuation : continuations)
+      if (!continuation.empty()) firsts.push_back(continuation.front());
+    std::vector<std::vector<float>> result(continuations.size());
+    if (firsts.empty()) return result;
+    const at::Tensor rows = last_1d.expand({static_cast<int64_t>(firsts.size()), -1}).contiguous();
+    const std::vector<float> scores = runner_.logprobs(rows, firsts);
+    size_t next = 0;
+    for (size_t k = 0; k < continuations.size(); ++k)
+      if (!continuations[k].empty()) result[k].push_back(scores[next++]);
+    return result;
+  }
+
+  // Continuations share a forward pass as spans while they fit into a chunk; a longer one runs alone, in
+  // chunks.
+  void score_rest(int64_t prefix, const std::vector<Ids>& continuations,
+                  std::vector<std::vector<float>>& result) {
+    std::vector<size_t> batch;
+    int64_t tokens = 0;
+    for (size_t k = 0; k < continuations.size(); ++k) {
+      const int64_t count = static_cast<int64_t>(continuations[k].size()) - 1;
+      if (count < 1) continue;
+      if (count > chunk_) {
+        runner_.reserve(prefix + count, prefix);
+        prefill(continuations[k], count, prefix, [&](int64_t begin, const at::Tensor& x_td) {
+          score_rows(x_td, continuations[k], begin + 1, result[k]);
+        });
+        continue;
+      }
+      if (tokens + count > chunk_)
+        score_batch(prefix, continuations, batch, result), batch.clear(), tokens = 0;
+      batch.push_back(k);
+      tokens += count;
+    }
+    if (!batch.empty()) score_batch(prefix, continuations, batch, result);
+  }
+
+  void score_batch(int64_t prefix, const std::vector<Ids>& continuations, const std::vector<size_t>& batch,
+                   std::vector<std::vector<float>>& result) {
+    Ids ids;
+    std::vector<int64_t> starts = {0};
+    for (size_t k : batch) {
+      ids.insert(ids.end(), continuations[k].begin(), continuations[k].end() - 1);
+      starts.push_back(static_cast<int64_t>(ids.size()));
+    }
+    const at::Tensor x_td = runner_.run(ids, starts, prefix, false);
+    for (size_t i = 0; i < batch.size(); ++i)
+      score_rows(x_td.narrow(0, starts[i], starts[i + 1] - starts[i]), continuations[batch[i]], 1,
+                 result[batch[i]]);
+  }
+
+  LlamaRunner runner_;
+  std::string fingerprint_;
+  int64_t chunk_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_engine(const LlamaConfig& config, WeightSource& weights,
+                                    const EngineOptions& options) {
+  if (options.device != "cpu")
+    throw Error(Code::recipe, fmt::format("the engine cannot compute on device '{}'", options.device),
+                "use cpu");
+  if (options.dtype != "float32" && options.dtype != "bfloat16")
+    throw Error(Code::recipe, fmt::format("unknown compute dtype '{}'", options.dtype),
+                "use float32 or bfloat16");
+  if (options.prefill_chunk < 1)
+    fail(Code::recipe, "prefill_chunk must be at least 1, not {}", options.prefill_chunk);
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  return std::make_unique<LlamaEngine>(config, weights, options,
+                                       options.dtype == "float32" ? at::kFloat : at::kBFloat16);
+}
+
+std::unique_ptr<Engine> open_engine(const std::filesystem::path& hf_folder, const EngineOptions& options) {
+  const LlamaConfig config = read_llama_config(hf_folder);
+  const std::unique_ptr<WeightSource> weights = open_hf_weights(hf_folder, config);
+  return make_engine(config, *weights, options);
+}
+
+}  // namespace retrace::model

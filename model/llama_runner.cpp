@@ -1,0 +1,130 @@
+#include "model/llama_runner.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "core/log.h"
+#include "model/llama_context.h"
+#include "model/ops/cross_entropy.h"
+#include "model/ops/embedding.h"
+#include "model/ops/linear.h"
+#include "model/ops/rms_norm.h"
+
+namespace retrace::model {
+
+namespace {
+
+constexpr int64_t kReadElements = int64_t{1} << 22;
+constexpr int64_t kLogitRows = 256;
+
+at::Tensor long_tensor(const std::vector<int32_t>& ids) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(ids.size())}, at::kLong);
+  std::copy(ids.begin(), ids.end(), tensor.data_ptr<int64_t>());
+  return tensor;
+}
+
+}  // namespace
+
+LlamaRunner::LlamaRunner(const LlamaConfig& config, const WeightSource& weights, at::ScalarType dtype)
+    : config_(config),
+      plan_(plan_block("inference")),
+      inverse_frequencies_(rope_inverse_frequencies(config)) {
+  const std::vector<UnitSpec> units = unit_specs(config);
+  ensure(units.size() == static_cast<size_t>(config.num_layers) + 2,
+         "a model has an embedding, blocks and a head");
+  embed_ = load_unit(units.front(), weights, dtype);
+  for (size_t i = 1; i + 1 < units.size(); ++i) blocks_.push_back(load_unit(units[i], weights, dtype));
+  head_ = load_unit(units.back(), weights, dtype);
+  if (config.tie_embeddings) head_.insert_or_assign("lm_head", embed_.at("embed_tokens"));
+  caches_.resize(blocks_.size());
+}
+
+Views LlamaRunner::load_unit(const UnitSpec& spec, const WeightSource& weights, at::ScalarType dtype) const {
+  at::AutoDispatchBelowADInplaceOrView no_autograd;
+  const UnitLayout layout = layout_of(spec);
+  const at::Tensor flat = at::zeros({layout.size}, dtype);
+  const at::Tensor piece = at::empty({std::min(layout.size, kReadElements)}, at::kFloat);
+  for (size_t p = 0; p < layout.offsets.size(); ++p) {
+    const ParameterSpec& parameter = spec.parameters[p];
+    for (int64_t begin = 0; begin < parameter.size(); begin += kReadElements) {
+      const int64_t count = std::min(kReadElements, parameter.size() - begin);
+      weights.read(parameter, begin, begin + count, piece.data_ptr<float>());
+      flat.narrow(0, layout.offsets[p] + begin, count).copy_(piece.narrow(0, 0, count));
+    }
+  }
+  return views_of(layout, flat);
+}
+
+void LlamaRunner::reserve(int64_t tokens, int64_t keep) {
+  if (tokens <= capacity_) return;
+  at::AutoDispatchBelowADInplaceOrView no_autograd;
+  capacity_ = std::max(tokens, keep > 0 ? 2 * capacity_ : tokens);
+  const auto grown = [&](const at::Tensor& old) {
+    const auto options = embed_.at("embed_tokens").options();
+    at::Tensor rows = at::empty({capacity_, config_.num_kv_heads * config_.head_dim}, options);
+    if (keep > 0) rows.narrow(0, 0, keep).copy_(old.narrow(0, 0, keep));
+    return rows;
+  };
+  for (KeyValueCache& cache : caches_) cache = {grown(cache.keys), grown(cache.values)};
+}
+
+void LlamaRunner::warn_beyond(int64_t tokens) {
+  if (warned_ || tokens <= config_.max_position_embeddings) return;
+  warned_ = true;
+  warn(
+      "the context of {} tokens is longer than the model's {} (max_position_embeddings); results may be poor",
+      tokens, config_.max_position_embeddings);
+}
+
+at::Tensor LlamaRunner::run(const std::vector<int32_t>& ids, const std::vector<int64_t>& starts,
+                            int64_t prefix, bool append) {
+  at::AutoDispatchBelowADInplaceOrView no_autograd;
+  const int64_t tokens = static_cast<int64_t>(ids.size());
+  check_spans(starts, tokens);
+  ensure(!append || starts.size() == 2, "only one span is cached at a time");
+  angles_.positions = packed_positions(starts, prefix, false);
+  const int64_t positions = 1 + *std::max_element(angles_.positions.begin(), angles_.positions.end());
+  warn_beyond(positions);
+  if (!angles_.cos_pe.defined() || angles_.cos_pe.size(0) < positions) {
+    const RopeAngles tables = rope_angles(inverse_frequencies_, {static_cast<int32_t>(2 * positions)});
+    angles_.cos_pe = tables.cos_pe;
+    angles_.sin_pe = tables.sin_pe;
+  }
+  at::Tensor x_td = embedding_forward(embed_.at("embed_tokens"), long_tensor(ids));
+  for (size_t layer = 0; layer < blocks_.size(); ++layer) {
+    BlockFrame frame{config_, starts, angles_, blocks_[layer]};
+    frame.cache = &caches_[layer];
+    frame.prefix = prefix;
+    frame.append = append;
+    frame.value(Slot::x) = x_td;
+    run_plan(plan_.forward, frame);
+    x_td = frame.value(Slot::y);
+  }
+  tokens_computed_ += tokens;
+  return x_td;
+}
+
+at::Tensor LlamaRunner::final_norm(const at::Tensor& x_rd) const {
+  return rms_norm_forward(x_rd, head_.at("norm"), config_.rms_norm_eps, true).y_td;
+}
+
+std::vector<float> LlamaRunner::logprobs(const at::Tensor& x_rd, const std::vector<int32_t>& labels) const {
+  at::AutoDispatchBelowADInplaceOrView no_autograd;
+  const at::Tensor result =
+      chunked_logprobs(final_norm(x_rd), head_.at("lm_head"), long_tensor(labels), kLogitRows);
+  const float* const values = result.const_data_ptr<float>();
+  return {values, values + result.numel()};
+}
+
+std::vector<float> LlamaRunner::logits(const at::Tensor& x_1d) const {
+  at::AutoDispatchBelowADInplaceOrView no_autograd;
+  const at::Tensor result = linear_forward(final_norm(x_1d), head_.at("lm_head")).to(at::kFloat);
+  const float* const values = result.const_data_ptr<float>();
+  return {values, values + result.numel()};
+}
+
+}  // namespace retrace::model

@@ -1,0 +1,50 @@
+// Inference of one Llama on the CPU: weights in the compute dtype, a key-value cache, packed forward passes.
+// The engine's scoring and generation stand on it; it keeps no text and samples nothing.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "model/block_program.h"
+#include "model/engine.h"
+#include "model/llama.h"
+#include "model/weights.h"
+
+namespace retrace::model {
+
+class LlamaRunner {
+ public:
+  // Reads each weight once. dtype: kFloat or kBFloat16.
+  LlamaRunner(const LlamaConfig& config, const WeightSource& weights, at::ScalarType dtype);
+
+  const LlamaConfig& config() const { return config_; }
+  int64_t tokens_computed() const { return tokens_computed_; }
+
+  // Room for `tokens` in the cache; the first `keep` cached tokens survive.
+  void reserve(int64_t tokens, int64_t keep);
+  // Runs the tokens of all spans, each after the first `prefix` cached ones; `append` (one span) caches them.
+  // Returns the residual stream before the final norm, [t, hidden].
+  at::Tensor run(const std::vector<int32_t>& ids, const std::vector<int64_t>& starts, int64_t prefix,
+                 bool append);
+  // log p(label | row) for rows of run()'s result.
+  std::vector<float> logprobs(const at::Tensor& x_rd, const std::vector<int32_t>& labels) const;
+  std::vector<float> logits(const at::Tensor& x_1d) const;  // of one row, fp32
+
+ private:
+  void warn_beyond(int64_t tokens);
+  Views load_unit(const UnitSpec& spec, const WeightSource& weights, at::ScalarType dtype) const;
+  at::Tensor final_norm(const at::Tensor& x_rd) const;
+
+  LlamaConfig config_;
+  BlockPlan plan_;
+  at::Tensor inverse_frequencies_;
+  RopeAngles angles_;  // tables grow as needed; positions are those of the last run
+  Views embed_, head_;
+  std::vector<Views> blocks_;
+  std::vector<KeyValueCache> caches_;
+  int64_t capacity_ = 0, tokens_computed_ = 0;
+  bool warned_ = false;
+};
+
+}  // namespace retrace::model

@@ -1,0 +1,144 @@
+#include "model/ops/attention.h"
+
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
+#include <ATen/ops/as_strided.h>
+#include <ATen/ops/empty.h>
+
+#include "model/ops/parallel.h"
+#include "model/ops/typed.h"
+
+namespace retrace::model {
+
+namespace {
+
+// Views [kv, group, n, e] of packed rows: kv heads stand where ATen's kernel expects the batch, so that every
+// query head of a group reads the same keys (stride 0) and none is repeated in memory.
+struct SpanViews {
+  at::Tensor q, k, v;
+};
+
+SpanViews span_views(const at::Tensor& qkv, int64_t start, int64_t count, const HeadShape& shape) {
+  const int64_t e = shape.head_dim, kv = shape.kv_heads, group = shape.heads / kv, row = shape.row();
+  const int64_t at = qkv.storage_offset() + start * row;
+  const auto keys = [&](int64_t head) {
+    return qkv.as_strided({kv, group, count, e}, {e, 0, row, 1}, at + head * e);
+  };
+  return {qkv.as_strided({kv, group, count, e}, {group * e, e, row, 1}, at), keys(shape.heads),
+          keys(shape.heads + kv)};
+}
+
+at::Tensor out_view(const at::Tensor& out, int64_t start, int64_t count, const HeadShape& shape) {
+  const int64_t e = shape.head_dim, group = shape.heads / shape.kv_heads, row = shape.heads * e;
+  return out.as_strided({shape.kv_heads, group, count, e}, {group * e, e, row, 1},
+                        out.storage_offset() + start * row);
+}
+
+at::Tensor lse_view(const at::Tensor& lse_th, int64_t start, int64_t count, const HeadShape& shape) {
+  const int64_t group = shape.heads / shape.kv_heads;
+  return lse_th.as_strided({shape.kv_heads, group, count}, {group, 1, shape.heads},
+                           lse_th.storage_offset() + start * shape.heads);
+}
+
+at::Tensor cache_view(const at::Tensor& rows, int64_t count, const HeadShape& shape) {
+  const int64_t e = shape.head_dim, kv = shape.kv_heads;
+  return rows.as_strided({kv, shape.heads / kv, count, e}, {e, 0, kv * e, 1}, rows.storage_offset());
+}
+
+AttentionResult empty_result(const at::Tensor& qkv, const HeadShape& shape) {
+  const int64_t tokens = qkv.size(0);
+  return {at::empty({tokens, shape.heads * shape.head_dim}, qkv.options()),
+          at::empty({tokens, shape.heads}, qkv.options().dtype(at::kFloat))};
+}
+
+void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal, int64_t start,
+            const HeadShape& shape, AttentionResult& into) {
+  const auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal);
+  const int64_t count = q.size(2);
+  out_view(into.out, start, count, shape).copy_(out);
+  lse_view(into.lse_th, start, count, shape).copy_(lse);
+}
+
+}  // namespace
+
+void check_spans(const std::vector<int64_t>& starts, int64_t tokens) {
+  if (starts.size() < 2 || starts.front() != 0 || starts.back() != tokens)
+    fail(Code::input, "document spans do not tile the {} tokens of the sequence", tokens);
+  for (size_t i = 1; i < starts.size(); ++i)
+    if (starts[i] <= starts[i - 1])
+      fail(Code::input, "document span {} is empty or goes backwards (from token {} to {})", i - 1,
+           starts[i - 1], starts[i]);
+}
+
+AttentionResult attention_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,
+                                  const HeadShape& shape) {
+  check_spans(starts, qkv.size(0));
+  AttentionResult result = empty_result(qkv, shape);
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    const SpanViews span = span_views(qkv, starts[i], starts[i + 1] - starts[i], shape);
+    attend(span.q, span.k, span.v, true, starts[i], shape, result);
+  }
+  return result;
+}
+
+at::Tensor attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const AttentionResult& result,
+                              const std::vector<int64_t>& starts, const HeadShape& shape,
+                              const RopeAngles& angles) {
+  check_spans(starts, qkv.size(0));
+  at::Tensor dqkv = at::empty({qkv.size(0), shape.row()}, qkv.options());
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    const int64_t start = starts[i], count = starts[i + 1] - start, group = shape.heads / shape.kv_heads;
+    const SpanViews span = span_views(qkv, start, count, shape);
+    const auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+        out_view(dout, start, count, shape), span.q, span.k, span.v,
+        out_view(result.out, start, count, shape), lse_view(result.lse_th, start, count, shape), 0.0, true);
+    // ATen gives [kv, n, group, e] in memory; any other layout is brought into it.
+    const auto rows_first = [](const at::Tensor& t) { return t.transpose(1, 2).contiguous(); };
+    const at::Tensor dq_rows = rows_first(dq), dk_rows = rows_first(dk), dv_rows = rows_first(dv);
+    by_dtype(qkv, [&](auto tag) {
+      using T = decltype(tag);
+      constexpr int64_t kGrainRows = 64;
+      parallel_rows(count, kGrainRows, [&](int64_t begin, int64_t end) {
+        const int64_t at = begin * group * shape.head_dim;
+        kernels<T>().pack_attention_gradient(
+            pointer<T>(dq_rows) + at, pointer<T>(dk_rows) + at, pointer<T>(dv_rows) + at,
+            count * group * shape.head_dim, pointer<float>(angles.cos_pe), pointer<float>(angles.sin_pe),
+            angles.positions.data() + start + begin, pointer<T>(dqkv) + (start + begin) * shape.row(),
+            end - begin, shape);
+      });
+    });
+  }
+  return dqkv;
+}
+
+at::Tensor attention_after_prefix(const at::Tensor& qkv, const std::vector<int64_t>& starts,
+                                  const HeadShape& shape, const KeyValueCache& cache, int64_t prefix) {
+  AttentionResult own = attention_forward(qkv, starts, shape);
+  if (prefix == 0) return own.out;
+  AttentionResult before = empty_result(qkv, shape);
+  const at::Tensor keys = cache_view(cache.keys, prefix, shape),
+                   values = cache_view(cache.values, prefix, shape);
+  // All queries see the whole prefix, so one call serves every span.
+  attend(span_views(qkv, 0, qkv.size(0), shape).q, keys, values, false, 0, shape, before);
+  by_dtype(qkv, [&](auto tag) {
+    using T = decltype(tag);
+    constexpr int64_t kGrainRows = 64;
+    const int64_t width = shape.heads * shape.head_dim;
+    parallel_rows(qkv.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
+      kernels<T>().merge_attention(
+          pointer<T>(own.out) + begin * width, pointer<float>(own.lse_th) + begin * shape.heads,
+          pointer<T>(before.out) + begin * width, pointer<float>(before.lse_th) + begin * shape.heads,
+          end - begin, shape.heads, shape.head_dim);
+    });
+  });
+  return own.out;
+}
+
+void append_to_cache(const at::Tensor& qkv, const HeadShape& shape, KeyValueCache& cache, int64_t prefix) {
+  const int64_t width = shape.kv_heads * shape.head_dim, queries = shape.heads * shape.head_dim;
+  ensure(prefix + qkv.size(0) <= cache.keys.size(0), "the key-value cache has room for the tokens");
+  cache.keys.narrow(0, prefix, qkv.size(0)).copy_(qkv.narrow(1, queries, width));
+  cache.values.narrow(0, prefix, qkv.size(0)).copy_(qkv.narrow(1, queries + width, width));
+}
+
+}  // namespace retrace::model

@@ -1,0 +1,57 @@
+#include "model/ops/rope.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cos.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/reciprocal.h>
+#include <ATen/ops/sin.h>
+#include <ATen/ops/where.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/ops/parallel.h"
+#include "model/ops/typed.h"
+
+namespace retrace::model {
+
+at::Tensor rope_inverse_frequencies(const LlamaConfig& config) {
+  const at::Tensor exponent =
+      at::arange(0, config.head_dim, 2, at::kFloat) / static_cast<double>(config.head_dim);
+  const at::Tensor inverse = at::reciprocal(at::pow(config.rope_theta, exponent));
+  if (config.rope_scaling == "none") return inverse;
+  if (config.rope_scaling != "llama3")
+    fail(Code::input, "rope scaling '{}' is not supported", config.rope_scaling);
+  // Llama 3.1: long waves are slowed down by `factor`, short ones kept, those between blended.
+  const double original = static_cast<double>(config.rope_original_max_position);
+  const double longest = original / config.rope_low_freq_factor;
+  const double shortest = original / config.rope_high_freq_factor;
+  const at::Tensor wave = at::reciprocal(inverse) * (2 * M_PI);
+  const at::Tensor slow = inverse / config.rope_factor;
+  const at::Tensor smooth = (at::reciprocal(wave) * original - config.rope_low_freq_factor) /
+                            (config.rope_high_freq_factor - config.rope_low_freq_factor);
+  const at::Tensor blended = (1.0 - smooth) * inverse / config.rope_factor + smooth * inverse;
+  return at::where(wave > longest, slow, at::where(wave < shortest, inverse, blended));
+}
+
+RopeAngles rope_angles(const at::Tensor& inverse_frequencies, std::vector<int32_t> positions) {
+  const int32_t last = positions.empty() ? 0 : *std::max_element(positions.begin(), positions.end());
+  const at::Tensor position = at::arange(0, static_cast<int64_t>(last) + 1, at::kFloat);
+  const at::Tensor angle = position.unsqueeze(1) * inverse_frequencies.unsqueeze(0);
+  return {at::cos(angle), at::sin(angle), std::move(positions)};
+}
+
+void rope_forward(at::Tensor& qkv, const RopeAngles& angles, const HeadShape& shape) {
+  by_dtype(qkv, [&](auto tag) {
+    using T = decltype(tag);
+    constexpr int64_t kGrainRows = 64;
+    parallel_rows(qkv.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
+      kernels<T>().rope(pointer<T>(qkv) + begin * shape.row(), pointer<float>(angles.cos_pe),
+                        pointer<float>(angles.sin_pe), angles.positions.data() + begin, 1.0f, end - begin,
+                        shape);
+    });
+  });
+}
+
+}  // namespace retrace::model

@@ -1,0 +1,28 @@
+// Rotary positions in HF's rotate_half convention. Angles, cosines and sines are fp32, computed as HF
+// computes them; the rotation is fp32 and rounded once.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "model/llama_config.h"
+#include "model/ops/kernels.h"
+
+namespace retrace::model {
+
+// theta^(-2i/head_dim) in fp32, with Llama-3.1's scaling if the config asks for it. [head_dim / 2]
+at::Tensor rope_inverse_frequencies(const LlamaConfig& config);
+
+// The angles of a packed sequence: tables by position, and the position of each token.
+struct RopeAngles {
+  at::Tensor cos_pe, sin_pe;  // fp32 [positions, head_dim / 2]
+  std::vector<int32_t> positions;
+};
+// The tables hold positions 0 .. largest of `positions`.
+RopeAngles rope_angles(const at::Tensor& inverse_frequencies, std::vector<int32_t> positions);
+
+// In place on packed rows of queries, keys and values.
+void rope_forward(at::Tensor& qkv, const RopeAngles& angles, const HeadShape& shape);
+
+}  // namespace retrace::model

@@ -1,0 +1,39 @@
+#include "model/ops/swiglu.h"
+
+#include <ATen/ops/empty.h>
+
+#include "model/ops/parallel.h"
+#include "model/ops/typed.h"
+
+namespace retrace::model {
+
+namespace {
+constexpr int64_t kGrainRows = 32;
+}
+
+at::Tensor swiglu_forward(const at::Tensor& gate_up) {
+  const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
+  at::Tensor act = at::empty({rows, width}, gate_up.options());
+  by_dtype(gate_up, [&](auto tag) {
+    using T = decltype(tag);
+    parallel_rows(rows, kGrainRows, [&](int64_t begin, int64_t end) {
+      kernels<T>().swiglu(pointer<T>(gate_up) + begin * 2 * width, pointer<T>(act) + begin * width,
+                          end - begin, width);
+    });
+  });
+  return act;
+}
+
+at::Tensor swiglu_backward(at::Tensor gate_up, const at::Tensor& dact_tf) {
+  const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
+  by_dtype(gate_up, [&](auto tag) {
+    using T = decltype(tag);
+    parallel_rows(rows, kGrainRows, [&](int64_t begin, int64_t end) {
+      T* const at = pointer<T>(gate_up) + begin * 2 * width;
+      kernels<T>().swiglu_backward(at, pointer<T>(dact_tf) + begin * width, at, end - begin, width);
+    });
+  });
+  return gate_up;
+}
+
+}  // namespace retrace::model
