@@ -42,10 +42,4 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& pat
   throw Error(Code::input, "the folder holds no tokenizer.json and no tokenizer.model", "", path.string());
 }
 
-TokenId pad_token(const Tokenizer& tokenizer) {
-  for (const std::string& name : usual_pad_names())
-    if (auto id = tokenizer.special(name)) return *id;
-  return tokenizer.eos().value_or(0);
-}
-
 }  // namespace retrace::data

@@ -35,10 +35,6 @@ class Tokenizer {
 // folder that holds one of them (tokenizer.json first). Error{input} or Error{corrupt} with the file's name.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
-// The id that fills samples up: a pad token by one of its usual names, else EOS, else 0. Its weight is always
-// 0.
-TokenId pad_token(const Tokenizer& tokenizer);
-
 // Trains a byte-level BPE on texts (GPT-2 style merges, Llama-3 pre-tokeniser), deterministic, ties by
 // smaller pair. `special` names become the last ids, in order. Writes tokenizer.json (+
 // tokenizer_config.json) into `folder`.
