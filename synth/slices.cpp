@@ -1,0 +1,224 @@
+#include "synth/slices.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <tuple>
+#include <unordered_map>
+
+#include "core/error.h"
+#include "core/hash.h"
+#include "core/random.h"
+
+namespace retrace::synth {
+
+namespace {
+
+constexpr size_t kPermutations = 256, kShingle = 5;
+// Bands of 5 rows: a pair at 0.7 is compared with probability 1 - (1 - 0.7^5)^51 > 0.9999.
+constexpr size_t kBands = 51, kRows = 5;
+
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+// Hashes of the words of a text that do not begin with a digit.
+std::vector<uint64_t> identifier_hashes(std::string_view text) {
+  std::vector<uint64_t> hashes;
+  for (size_t at = 0; at < text.size();) {
+    if (!is_word(text[at])) {
+      ++at;
+      continue;
+    }
+    size_t end = at;
+    while (end < text.size() && is_word(text[end])) ++end;
+    if (text[at] < '0' || text[at] > '9') hashes.push_back(xxh3_64(text.substr(at, end - at)));
+    at = end;
+  }
+  return hashes;
+}
+
+uint64_t repository_bytes(const Snapshot& snapshot) {
+  uint64_t bytes = 0;
+  for (const auto& file : snapshot.files) bytes += file.content.size();
+  return bytes;
+}
+
+class Groups {
+ public:
+  explicit Groups(size_t n) : parent_(n) { std::iota(parent_.begin(), parent_.end(), 0); }
+  int find(int i) {
+    while (parent_[static_cast<size_t>(i)] != i) {
+      int& up = parent_[static_cast<size_t>(i)];
+      up = parent_[static_cast<size_t>(up)];
+      i = up;
+    }
+    return i;
+  }
+  void join(int a, int b) {
+    a = find(a), b = find(b);
+    parent_[static_cast<size_t>(std::max(a, b))] = std::min(a, b);
+  }
+
+ private:
+  std::vector<int> parent_;
+};
+
+struct Cluster {
+  std::vector<int> members;
+  uint64_t size_bytes = 0;
+  std::string key;  // the least tree hash: names the cluster whatever the sequence of repositories
+};
+
+std::vector<Cluster> collect(const std::vector<Snapshot>& snapshots, const std::vector<int>& cluster_of) {
+  std::map<int, Cluster> by_head;
+  for (size_t i = 0; i < snapshots.size(); ++i) {
+    Cluster& cluster = by_head[cluster_of[i]];
+    cluster.members.push_back(static_cast<int>(i));
+    cluster.size_bytes += repository_bytes(snapshots[i]);
+    if (cluster.key.empty() || snapshots[i].tree_hash < cluster.key) cluster.key = snapshots[i].tree_hash;
+  }
+  std::vector<Cluster> clusters;
+  for (auto& [head, cluster] : by_head) clusters.push_back(std::move(cluster));
+  return clusters;
+}
+
+// Takes clusters from the front of `waiting` while that brings the sum nearer to the share; at least one (the
+// one nearest to the share) if `spare` allows. Never more than `spare`.
+std::vector<int> hold_out(std::vector<Cluster>* waiting, double share_bytes, size_t spare) {
+  std::vector<int> taken;
+  double sum = 0;
+  auto distance = [&](const Cluster& cluster) {
+    return std::abs(sum + static_cast<double>(cluster.size_bytes) - share_bytes);
+  };
+  auto take = [&](size_t i) {
+    Cluster& cluster = (*waiting)[i];
+    taken.insert(taken.end(), cluster.members.begin(), cluster.members.end());
+    sum += static_cast<double>(cluster.size_bytes);
+    waiting->erase(waiting->begin() + static_cast<std::ptrdiff_t>(i));
+    --spare;
+  };
+  for (size_t i = 0; i < waiting->size() && spare > 0;) {
+    if (distance((*waiting)[i]) < std::abs(sum - share_bytes))
+      take(i);
+    else
+      ++i;
+  }
+  if (taken.empty() && spare > 0 && !waiting->empty()) {
+    size_t nearest = 0;
+    for (size_t i = 1; i < waiting->size(); ++i)
+      if (distance((*waiting)[i]) < distance((*waiting)[nearest])) nearest = i;
+    take(nearest);
+  }
+  std::sort(taken.begin(), taken.end());
+  return taken;
+}
+
+}  // namespace
+
+std::vector<uint64_t> minhash_signature(const Snapshot& snapshot) {
+  std::vector<uint64_t> shingles;
+  for (const auto& file : snapshot.files) {
+    if (file.language.empty()) continue;
+    const auto words = identifier_hashes(file.content);
+    for (size_t i = 0; i + kShingle <= words.size(); ++i) {
+      uint64_t shingle = 0;
+      for (size_t k = 0; k < kShingle; ++k) shingle = mix64(shingle ^ words[i + k]);
+      shingles.push_back(shingle);
+    }
+  }
+  if (shingles.empty()) return {};
+  std::sort(shingles.begin(), shingles.end());
+  shingles.erase(std::unique(shingles.begin(), shingles.end()), shingles.end());
+  std::vector<uint64_t> signature(kPermutations, std::numeric_limits<uint64_t>::max());
+  for (size_t k = 0; k < kPermutations; ++k) {
+    const uint64_t multiply = random_u64(k, 1, 0) | 1, add = random_u64(k, 2, 0);
+    for (uint64_t shingle : shingles) {
+      const uint64_t product = shingle * multiply + add;
+      signature[k] = std::min(signature[k], product ^ (product >> 32));
+    }
+  }
+  return signature;
+}
+
+double estimated_jaccard(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b) {
+  if (a.empty() || a.size() != b.size()) return 0;
+  size_t equal = 0;
+  for (size_t i = 0; i < a.size(); ++i) equal += a[i] == b[i];
+  return static_cast<double>(equal) / static_cast<double>(a.size());
+}
+
+std::vector<int> near_duplicate_clusters(const std::vector<Snapshot>& snapshots, double threshold) {
+  std::vector<std::vector<uint64_t>> signatures;
+  for (const auto& snapshot : snapshots) signatures.push_back(minhash_signature(snapshot));
+  Groups groups(snapshots.size());
+  std::map<std::string, int> first_with_tree;
+  for (size_t i = 0; i < snapshots.size(); ++i) {
+    const auto [found, is_new] = first_with_tree.try_emplace(snapshots[i].tree_hash, static_cast<int>(i));
+    if (!is_new) groups.join(found->second, static_cast<int>(i));
+  }
+  for (size_t band = 0; band < kBands; ++band) {
+    std::unordered_map<uint64_t, std::vector<int>> buckets;
+    for (size_t i = 0; i < signatures.size(); ++i) {
+      if (signatures[i].empty()) continue;
+      uint64_t key = band;
+      for (size_t row = 0; row < kRows; ++row) key = mix64(key ^ signatures[i][band * kRows + row]);
+      std::vector<int>& bucket = buckets[key];
+      for (int other : bucket)
+        if (groups.find(other) != groups.find(static_cast<int>(i)) &&
+            estimated_jaccard(signatures[static_cast<size_t>(other)], signatures[i]) >= threshold)
+          groups.join(other, static_cast<int>(i));
+      bucket.push_back(static_cast<int>(i));
+    }
+  }
+  std::vector<int> cluster(snapshots.size());
+  for (size_t i = 0; i < cluster.size(); ++i) cluster[i] = groups.find(static_cast<int>(i));
+  return cluster;
+}
+
+Slices cut_slices(const std::vector<Snapshot>& snapshots, int rounds, double dev_fraction,
+                  double test_fraction, uint64_t seed) {
+  if (rounds < 1) fail(Code::recipe, "the number of rounds is {}, but at least 1 is needed", rounds);
+  if (!(dev_fraction >= 0) || !(test_fraction >= 0) || !(dev_fraction + test_fraction < 1))
+    fail(Code::recipe, "the held-out fractions {} and {} must be at least 0 and sum to less than 1",
+         dev_fraction, test_fraction);
+  Slices slices;
+  slices.cluster = near_duplicate_clusters(snapshots);
+  std::vector<Cluster> waiting = collect(snapshots, slices.cluster);
+  const auto needed = static_cast<size_t>(rounds);
+  if (waiting.size() < needed)
+    throw Error(Code::input,
+                fmt::format("{} repositories in {} near-duplicate clusters are too few for {} rounds",
+                            snapshots.size(), waiting.size(), rounds),
+                "give more repositories or fewer rounds (loop.rounds)");
+  auto draw = [&](const Cluster& cluster) { return xxh3_64(cluster.key, mix64(seed)); };
+  std::sort(waiting.begin(), waiting.end(), [&](const Cluster& a, const Cluster& b) {
+    return std::make_tuple(draw(a), a.key) < std::make_tuple(draw(b), b.key);
+  });
+  double total_bytes = 0;
+  for (const auto& cluster : waiting) total_bytes += static_cast<double>(cluster.size_bytes);
+  if (dev_fraction > 0) {
+    const size_t spare = waiting.size() - needed;
+    const size_t for_test = test_fraction > 0 && spare > 1 ? 1 : 0;
+    slices.dev = hold_out(&waiting, dev_fraction * total_bytes, spare - for_test);
+  }
+  if (test_fraction > 0)
+    slices.test = hold_out(&waiting, test_fraction * total_bytes, waiting.size() - needed);
+  // Largest first, each to the round that has least (ties: the first such round).
+  std::stable_sort(waiting.begin(), waiting.end(),
+                   [](const Cluster& a, const Cluster& b) { return a.size_bytes > b.size_bytes; });
+  slices.rounds.resize(needed);
+  std::vector<uint64_t> bytes(needed, 0);
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    auto least = static_cast<size_t>(std::min_element(bytes.begin(), bytes.end()) - bytes.begin());
+    if (i < needed) least = i;  // also clusters without a byte fill every round
+    bytes[least] += waiting[i].size_bytes;
+    auto& round = slices.rounds[least];
+    round.insert(round.end(), waiting[i].members.begin(), waiting[i].members.end());
+  }
+  for (auto& round : slices.rounds) std::sort(round.begin(), round.end());
+  return slices;
+}
+
+}  // namespace retrace::synth

@@ -1,0 +1,34 @@
+// Which repositories each round trains on, and which are held out. Cut by near-duplicate cluster before any
+// tokenizer, model or prompt sees a byte.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "synth/snapshot.h"
+
+namespace retrace::synth {
+
+struct Slices {
+  std::vector<std::vector<int>> rounds;  // indices of repositories, ascending
+  std::vector<int> dev, test;
+  std::vector<int> cluster;  // of each repository: the least index in its cluster
+};
+
+// MinHash signature over 5-grams of identifiers, file by file; empty if there are fewer than 5 identifiers.
+std::vector<uint64_t> minhash_signature(const Snapshot& snapshot);
+// Share of equal entries: an estimate of the Jaccard similarity, standard error 0.03. 0 if either is empty.
+double estimated_jaccard(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b);
+
+// Clusters of repositories whose estimated Jaccard similarity reaches `threshold`, or whose trees are equal,
+// closed over chains. Returns the least index of each one's cluster.
+std::vector<int> near_duplicate_clusters(const std::vector<Snapshot>& snapshots, double threshold = 0.7);
+
+// Whole clusters go to one place. Held-out shares are of bytes and approximate; each held-out split whose
+// fraction is above 0 gets at least one cluster if that leaves one for every round (dev before test), else
+// none. Rounds are balanced by bytes. Depends on the snapshots' trees, not on their sequence. Error{input} if
+// there are fewer clusters than rounds.
+Slices cut_slices(const std::vector<Snapshot>& snapshots, int rounds, double dev_fraction,
+                  double test_fraction, uint64_t seed);
+
+}  // namespace retrace::synth

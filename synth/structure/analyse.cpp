@@ -1,0 +1,51 @@
+// analyse: parse each file once, take symbols and imports from the tree, resolve, order.
+#include "synth/structure.h"
+#include "synth/structure/imports.h"
+#include "synth/structure/order.h"
+#include "synth/structure/parse.h"
+#include "synth/structure/symbols.h"
+
+namespace retrace::synth {
+
+namespace {
+
+std::string shown(const ImportSite& site) {
+  if (site.form == "quoted") return "\"" + site.target + "\"";
+  if (site.form == "angled") return "<" + site.target + ">";
+  if (site.form == "wildcard") return site.target + ".*";
+  return site.form == "mod" ? "mod " + site.target : site.target;
+}
+
+}  // namespace
+
+Structure analyse(const Snapshot& snapshot, const AnalyseOptions& options) {
+  Structure structure;
+  structure.files.resize(snapshot.files.size());
+  AllFacts facts(snapshot.files.size());
+  for (size_t i = 0; i < snapshot.files.size(); ++i) {
+    const SourceFile& source = snapshot.files[i];
+    FileStructure& file = structure.files[i];
+    const SyntaxTree tree(source.content, source.language, options.parse_timeout_s);
+    if (!tree) continue;
+    file.parsed = true;
+    file.has_errors = tree.has_errors();
+    find_symbols(tree, source.language, &file);
+    facts[i] = extract_imports(tree, source.language);
+    for (const auto& site : facts[i].imports) file.imports.push_back(shown(site));
+  }
+  const FileIndex index(snapshot);
+  EdgeSink sink;
+  resolve_python(index, facts, &sink);
+  resolve_c(index, facts, &sink);
+  resolve_javascript(index, facts, &sink);
+  resolve_go(index, facts, &sink);
+  resolve_java(index, facts, &sink);
+  resolve_rust(index, facts, &sink);
+  sink.finish(&structure);
+  std::vector<OrderNode> nodes;
+  for (const auto& file : snapshot.files) nodes.push_back({role_of(file.path, file.language), file.path});
+  structure.order = writing_order(nodes, &structure.edges);
+  return structure;
+}
+
+}  // namespace retrace::synth
