@@ -93,7 +93,14 @@ Recipe Recipe::load(const Schema& schema, const fs::path& path, const std::vecto
 void Recipe::load_file(const fs::path& path, std::vector<fs::path>& chain) {
   constexpr uint64_t kMaxRecipeBytes = uint64_t{16} << 20;
   const std::string file = path.string();
-  const std::string text = read_file(path, kMaxRecipeBytes);
+  const std::string text = [&] {
+    try {
+      return read_file(path, kMaxRecipeBytes);
+    } catch (const Error& error) {
+      if (error.code() != Code::input) throw;
+      throw Error(Code::recipe, error.message(), "the first argument is a recipe (a TOML file)");
+    }
+  }();
   const Node root = toml_reader::parse(text, file);
   chain.push_back(fs::weakly_canonical(path));
   const Table& sections = std::get<Table>(root.value);
