@@ -22,6 +22,7 @@ struct SampleRef {
   int domain;
   int64_t index;  // in the domain's data set
   int64_t epoch;  // how often the domain has been gone through
+  bool operator==(const SampleRef&) const = default;
 };
 
 class Mixture {
