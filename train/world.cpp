@@ -15,7 +15,8 @@
 namespace retrace::train {
 namespace {
 
-constexpr double kFarewell_s = 30;        // how long rank 0 serves the store for ranks that are slow to end
+constexpr double kFarewell_s = 30,
+                 kShortFarewell_s = 3;    // how long rank 0 serves the store for ranks that are slow to end
 constexpr double kLastWords_s = 1;        // how long it serves it after a failure
 constexpr double kWatchdogMargin_s = 30;  // on store calls of the watchdog, above its own timeout
 
@@ -59,14 +60,16 @@ World::World(const LaunchEnv& env, double timeout_s) : env_(env), timeout_s_(tim
 World::~World() {
   if (!peers_) return;
   try {
-    if (std::uncaught_exceptions() > 0 || failed_) {
+    if (left_) collectives_->abandon();
+    if (!left_ && (std::uncaught_exceptions() > 0 || failed_)) {
       if (!failed_) peers_->watchdog->report_failure("see its own message");
       collectives_->abandon();
       if (first() && !env_.agent_store) sleep_for(kLastWords_s);
     } else {
       coordinator_->set(fmt::format("bye/{}", rank()), "1");
       if (first())
-        for (int r = 1; r < size(); ++r) coordinator_->wait(fmt::format("bye/{}", r), kFarewell_s);
+        for (int r = 1; r < size(); ++r)
+          coordinator_->wait(fmt::format("bye/{}", r), left_ ? kShortFarewell_s : kFarewell_s);
     }
   } catch (const std::exception& problem) {
     warn("leaving the job: {}", problem.what());
@@ -75,7 +78,7 @@ World::~World() {
 }
 
 std::string World::fresh_key(const std::string& what) {
-  return fmt::format("{}/{}", what, ++keys_);
+  return fmt::format("{}/{}", what, ++keys_[what]);
 }
 
 void World::activity(int64_t step, const char* phase) {
@@ -83,6 +86,7 @@ void World::activity(int64_t step, const char* phase) {
 }
 
 void World::announce_leaving(int64_t step) {
+  left_ = true;
   if (peers_) peers_->watchdog->announce_leaving(step);
 }
 
@@ -92,7 +96,7 @@ int64_t World::leaving_step() const {
 
 void World::report_failure(const Error& error) {
   failed_ = true;
-  if (peers_) peers_->watchdog->report_failure(error.what());
+  if (peers_ && !left_) peers_->watchdog->report_failure(error.what());
 }
 
 bool World::peer_is_silent() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -31,7 +32,7 @@ class World {
   Ranks ranks() { return {env_.rank, env_.size, coordinator_.get()}; }
   Coordinator& coordinator() { return *coordinator_; }
   Collectives& collectives() { return *collectives_; }
-  // A key that no earlier call in this job gave, the same on every rank that makes the same calls.
+  // The n-th key for `what`: the same on every rank that asks as often.
   std::string fresh_key(const std::string& what);
 
   // What this rank does, for the message that its peers print when it is lost.
@@ -48,8 +49,8 @@ class World {
   struct Peers;
   LaunchEnv env_;
   double timeout_s_;
-  int64_t keys_ = 0;
-  bool failed_ = false;
+  std::map<std::string, int64_t> keys_;
+  bool failed_ = false, left_ = false;
   std::unique_ptr<Peers> peers_;  // null in one process
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Collectives> collectives_;

@@ -1,0 +1,109 @@
+#include "train/trainer.h"
+
+#include <ATen/Parallel.h>
+
+#include <optional>
+
+#include "core/build_info.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "core/signals.h"
+#include "model/llama.h"
+#include "train/checkpoint_saver.h"
+#include "train/train_loop.h"
+#include "train/training_setup.h"
+
+namespace retrace::train {
+namespace {
+
+// Exports of any checkpoint need the tokenizer; it is copied once.
+void keep_tokenizer(const TrainJob& job, const fs::path& root) {
+  const fs::path to = root / "tokenizer";
+  if (job.tokenizer.empty() || fs::exists(to)) return;
+  const fs::path temp = root / "tokenizer.partial";
+  fs::remove_all(temp);
+  make_folders(temp);
+  const bool folder = fs::is_directory(job.tokenizer);
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+                           "special_tokens_map.json", "generation_config.json"})
+    if (folder && fs::is_regular_file(job.tokenizer / name))
+      write_file(temp / name, read_file(job.tokenizer / name));
+  if (!folder) write_file(temp / job.tokenizer.filename(), read_file(job.tokenizer));
+  rename_durably(temp, to);
+}
+
+TrainResult result_of(const fs::path& root, const TrainProgress& progress, const std::string& hash) {
+  return {root / fmt::format("step-{}", progress.step),
+          hash,
+          progress.data_step,
+          progress.tokens,
+          progress.label_tokens,
+          progress.first_loss,
+          progress.last_loss};
+}
+
+// "auto" finds the newest of the round; a path is for the round that it belongs to.
+fs::path asked_checkpoint(const CheckpointConfig& config, int round) {
+  if (config.resume == "auto" || config.resume == "never") return {};
+  return read_manifest(config.resume).progress.round == round ? fs::path(config.resume) : fs::path();
+}
+
+}  // namespace
+
+TrainResult run_training(World& world, const Recipe& recipe, const TrainJob& job) {
+  const data::Mixture mixture(job.domains, static_cast<uint64_t>(recipe.get<RunConfig>().seed));
+  const TrainingSetup setup = resolve_training(world, recipe, job, mixture);
+  const fs::path root = job.run_folder / "checkpoints";
+  at::set_num_threads(setup.threads);
+
+  std::map<std::string, std::string> facts = setup.decisive;
+  facts["data"] = mixture.manifest_hash();
+  facts["tokenizer"] = job.tokenizer_fingerprint;
+  facts["version"] = fmt::format("{} ({})", kVersion, kCompiler);
+  facts["checkpoint.resume"] = setup.checkpoint.resume;
+  agree_before_training(world, facts);
+
+  const FlatLayout layout(setup.llama, setup.checkpoint.chunk_kib);
+  Shards shards(layout, parse_sharding(setup.train.sharding), setup.model.dtype == "bfloat16",
+                world.collectives());
+  std::optional<Manifest> found;
+  first_rank_does(world.ranks(), world.fresh_key("prepare"), world.timeout_s(), [&] {
+    make_folders(root);
+    clean_leftovers(root);
+    if (setup.checkpoint.resume == "never") supersede_checkpoints(root, job.round);
+    keep_tokenizer(job, root);
+  });
+  if (setup.checkpoint.resume != "never") {
+    found = load_newest(world, shards, root, job.round, asked_checkpoint(setup.checkpoint, job.round),
+                        [&](const Manifest& manifest) {
+                          check_resumable(setup, manifest, job, mixture.manifest_hash(), world.first());
+                        });
+  }
+  TrainProgress progress;
+  if (found) {
+    progress = found->progress;
+    agree_before_training(world, {{"checkpoint", found->root}});
+    if (world.first())
+      info("round {}: continuing at step {} of {} from checkpoint {:.12}", job.round, progress.data_step,
+           setup.steps, found->root);
+  } else {
+    const auto source = open_start_weights(setup, job);
+    agree_before_training(world, {{"set of start weights", source->fingerprint()}});
+    shards.load(*source);
+    progress.round = job.round;
+    progress.step = job.first_step;
+    if (world.first())
+      info("round {}: {} steps of {} sequences, {} parameters, {} rank(s) of {} thread(s)", job.round,
+           setup.steps, setup.train.batch_sequences,
+           format_count(static_cast<double>(setup.llama.num_parameters())), world.size(), setup.threads);
+  }
+  if (found && progress.round_done) return result_of(root, progress, found->root);
+
+  CheckpointSaver saver(world, shards, root, setup.checkpoint);
+  TrainLoop loop(world, setup, job, mixture, shards, saver, progress, found.has_value());
+  loop.run();
+  return result_of(root, loop.progress(), saver.root_hash());
+}
+
+}  // namespace retrace::train
