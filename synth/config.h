@@ -47,7 +47,8 @@ struct SearchConfig {
             .choices({"paper", "guarded", "none"}),
         field("candidates", &S::candidates, "Candidates an iteration").range(1, 64),
         field("iterations", &S::iterations, "Iterations a thought").range(1, 64),
-        field("sees", &S::sees, "What a candidate may use: the outline of the file to come, or the context only")
+        field("sees", &S::sees,
+              "What a candidate may use: the outline of the file to come, or the context only")
             .choices({"oracle", "blinded"}),
         field("max_context", &S::max_context, "Longest context of a scoring; the model's own limit holds too")
             .unit("tokens")
@@ -64,7 +65,8 @@ struct SearchConfig {
         field("length_charge", &S::length_charge, "guarded: gain that each byte of a thought must pay")
             .unit("nats")
             .at_least(0),
-        field("max_ngram13", &S::max_ngram13, "guarded: largest share of a thought's 13-grams found in the code")
+        field("max_ngram13", &S::max_ngram13,
+              "guarded: largest share of a thought's 13-grams found in the code")
             .range(0, 1)};
   }
 };

@@ -17,8 +17,8 @@ Json to_sharegpt(const Trajectory& t, Variant variant);
 // {"text"}: the rendered document as text, control tokens by name.
 Json to_text_record(const Trajectory& t, const RenderOptions& options);
 
-// Every record of a shard or of a folder of shards, one JSON line each, published at once. `format`: messages |
-// sharegpt | text | json (the record itself). Returns the number of lines. Error{usage} on another format.
+// Every record of a shard or of a folder of shards, one JSON line each, published at once. `format`: messages
+// | sharegpt | text | json (the record itself). Returns the number of lines. Error{usage} on another format.
 size_t export_trajectories(const std::filesystem::path& from, const std::string& format,
                            const RenderOptions& options, const std::filesystem::path& to);
 

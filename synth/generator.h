@@ -33,8 +33,9 @@ class Generator {
 };
 
 // Without an LLM: sentences from structure, names, signatures, docstrings and comments. Deterministic in the
-// request. Without incumbent, candidates 0..31 of a thought differ. With one, a candidate is the incumbent with
-// facts added, dropped or put in other words; when nothing is left to change it may repeat an earlier text.
+// request. Without incumbent, candidates 0..31 of a thought differ. With one, a candidate is the incumbent
+// with facts added, dropped or put in other words; when nothing is left to change it may repeat an earlier
+// text.
 std::unique_ptr<Generator> make_template_generator();
 
 }  // namespace retrace::synth

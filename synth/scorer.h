@@ -3,9 +3,11 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "data/document.h"
 #include "data/tokenizer.h"
 #include "model/engine.h"
 
@@ -16,6 +18,15 @@ struct ScoreResult {
   int64_t n_tokens = 0, n_bytes = 0;
 };
 
+// A scoring with its segments, so that tokens are forced apart exactly where training forces them.
+struct ScoreRequest {
+  std::span<const data::Segment> prefix;  // everything before the thought's own bytes
+  size_t lead = 0;  // so many leading segments (requirements, tree, plan) are kept when the rest is cut
+  std::vector<std::string> thoughts;
+  std::span<const data::Segment> close;  // everything between the thought and the target
+  std::string target;
+};
+
 class Scorer {
  public:
   virtual ~Scorer() = default;
@@ -24,12 +35,20 @@ class Scorer {
   // k. A k whose context would exceed the scorer's length gives n_tokens = 0 (rejected by the caller).
   virtual std::vector<ScoreResult> score(const std::string& prefix, const std::vector<std::string>& thoughts,
                                          const std::string& close, const std::string& target) = 0;
+  // The same with segments. Default: their bytes as strings.
+  virtual std::vector<ScoreResult> score_segments(const ScoreRequest& request);
 };
+
+// Weights in this process. Each piece is tokenised on its own; the target's first token is scored too. The
+// context is max_context_tokens or the model's own length, whichever is less; an eighth is kept free for the
+// thought. What does not fit is cut from the prefix: first the tree, then the oldest segments after the lead;
+// the lead itself keeps at most half of the room, from its start. The cut does not depend on the thoughts.
 
 std::unique_ptr<Scorer> make_local_scorer(model::Engine& engine,
                                           std::shared_ptr<const data::Tokenizer> tokenizer,
                                           int64_t max_context_tokens);
 // Byte-level PPM with true log-probabilities: copies well, so it is the leak meter, not a judge of thoughts.
+// Its tokens are bytes, and it has no limit of length.
 std::unique_ptr<Scorer> make_ppm_scorer(int order = 8);
 
 }  // namespace retrace::synth

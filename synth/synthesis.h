@@ -26,12 +26,14 @@ struct SynthJob {
   std::string weights_name;  // what the scorer's weights are called in the record
 };
 
-// Writes into `out`: items/ while it works (ID.traj, ID.candidates.jsonl, ID.summary.json, each atomic), then
-// trajectories.traj (trajectories-NNNNN.traj beyond 4,096 records), candidates.jsonl, summary.json and, last,
-// done.json. Bytes are a function of snapshots, recipe, seed and scorers, at any number of ranks and after any
-// kill. Ranks take repositories by leases in the coordinator; `out` must be one folder for all of them. Called
-// again after completion with the same inputs, it returns the summary at once; other inputs are done anew.
-// Every trajectory is replayed before it is written and after it is read back.
+// Writes into `out`: items/ while it works (TREE.traj, TREE.candidates.jsonl, TREE.summary.json, each atomic;
+// TREE is the snapshot's tree hash), then trajectories.traj (trajectories-NNNNN.traj beyond 4,096 records),
+// candidates.jsonl, example.html (one trajectory, a fragment), summary.json and, last, done.json; items/
+// goes. Bytes are a function of snapshots, recipe, seed and scorers, at any number of ranks and after any
+// kill. Ranks take repositories by leases in the coordinator; `out` must be one folder for all of them.
+// Called again after completion with the same inputs it returns the summary at once (a null scorer then
+// matches any); other inputs are done anew. Every trajectory is replayed before it is written and after it is
+// read back.
 Json run_synthesis(const Recipe& recipe, const SynthJob& job);
 
 }  // namespace retrace::synth

@@ -45,7 +45,7 @@ struct RedactionMark {
 struct Skeleton {
   int version = 1;
   uint64_t read_budget_bytes = 0, write_chunk_bytes = 0;  // of observations a sub-agent; of one Write
-  int64_t reads_cut = 0, reads_left_out = 0;              // dependencies shown in part, or not, for the budget
+  int64_t reads_cut = 0, reads_left_out = 0;  // dependencies shown in part, or not, for the budget
 };
 
 struct Agent {

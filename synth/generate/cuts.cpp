@@ -44,7 +44,9 @@ std::string_view last_name(std::string_view qualified) {
   return at == std::string_view::npos ? qualified : qualified.substr(at + 1);
 }
 
-std::string_view first_name(std::string_view qualified) { return qualified.substr(0, qualified.find_first_of(".:")); }
+std::string_view first_name(std::string_view qualified) {
+  return qualified.substr(0, qualified.find_first_of(".:"));
+}
 
 }  // namespace
 

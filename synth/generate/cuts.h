@@ -13,8 +13,8 @@ namespace retrace::synth {
 
 using ByteRange = std::pair<uint64_t, uint64_t>;  // [begin, end)
 
-// Partition of the file into pieces of at most about `chunk_bytes`, cut where a top-level symbol starts if one
-// does in the second half of the window, else at a line, else at a code point. One piece if it is short.
+// Partition of the file into pieces of at most about `chunk_bytes`, cut where a top-level symbol starts if
+// one does in the second half of the window, else at a line, else at a code point. One piece if it is short.
 std::vector<ByteRange> write_pieces(const SourceFile& file, const FileStructure& structure,
                                     uint64_t chunk_bytes);
 

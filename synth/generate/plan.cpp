@@ -66,7 +66,9 @@ PlanLine plan_line(const Snapshot& snapshot, const Structure& structure, int fil
   return {file, purpose_from_path(snapshot.files[index]), "path"};
 }
 
-std::string plan_head() { return "| # | file | purpose | depends on |\n|---|---|---|---|\n"; }
+std::string plan_head() {
+  return "| # | file | purpose | depends on |\n|---|---|---|---|\n";
+}
 
 std::vector<int> dependencies_of(const Trajectory& t, int file, bool with_broken) {
   const std::vector<size_t> place = places_in_order(t);

@@ -10,14 +10,16 @@ namespace retrace::synth {
 
 namespace {
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 32 || c == 127;
+}
 
 // Words by which licence headers, editor marks and generated notices betray themselves.
 bool is_boilerplate(const std::string& paragraph) {
   const std::string lower = to_lower(paragraph);
-  for (const char* mark :
-       {"copyright", "licensed", "license", "licence", "spdx", "all rights reserved", "warranty", "-*-", "vim:",
-        "coding:", "permission is hereby", "redistribution", "#!", "@author", "eslint", "pragma", "<email>"})
+  for (const char* mark : {"copyright", "licensed", "license", "licence", "spdx", "all rights reserved",
+                           "warranty", "-*-", "vim:", "coding:", "permission is hereby", "redistribution",
+                           "#!", "@author", "eslint", "pragma", "<email>"})
     if (lower.find(mark) != std::string::npos) return true;
   return false;
 }
@@ -78,7 +80,9 @@ std::string fit_for_slot(std::string_view text) {
   return std::string(trim(out));
 }
 
-std::string ticked(std::string_view name) { return "`" + std::string(name) + "`"; }
+std::string ticked(std::string_view name) {
+  return "`" + std::string(name) + "`";
+}
 
 std::string list_of(const std::vector<std::string>& names, size_t most) {
   if (names.empty()) return "";

@@ -155,8 +155,7 @@ class Simulation {
       const SourceFile& source = snapshot_.files[static_cast<size_t>(to)];
       if (source.content.empty()) continue;
       bool cut = false;
-      const auto slices =
-          read_slices(source, structure_.files[static_cast<size_t>(to)], w.names, left, &cut);
+      const auto slices = read_slices(source, structure_.files[static_cast<size_t>(to)], w.names, left, &cut);
       if (slices.empty())
         ++t_.skeleton.reads_left_out;
       else

@@ -42,7 +42,8 @@ void gather_readings(const SlotRequest& request, FileFacts& facts) {
       facts.read.push_back(t.tree[static_cast<size_t>(body.file)].path);
     const std::vector<std::string> shown = identifiers_of(t.body_text(step));
     for (const Symbol& s : request.structure->files[static_cast<size_t>(body.file)].symbols) {
-      if (s.begin < body.begin || s.begin >= body.end || !all_shown(s.signature + " " + s.name, shown)) continue;
+      if (s.begin < body.begin || s.begin >= body.end || !all_shown(s.signature + " " + s.name, shown))
+        continue;
       if (!known.insert({body.file, s.name}).second) continue;
       std::string docstring = first_sentence(s.docstring, kMaxDocstring);
       if (!all_shown(docstring, shown)) docstring.clear();
@@ -85,7 +86,8 @@ std::vector<std::string> context_facts(const SlotRequest& request, const FileFac
   std::vector<std::string> out;
   for (const SeenSymbol& s : facts.seen) {
     out.push_back(fmt::format("{} is there already, as {}.", ticked(s.name), signature_text(s.signature)));
-    if (!s.docstring.empty()) out.push_back(fmt::format("Of {} its author says: {}.", ticked(s.name), s.docstring));
+    if (!s.docstring.empty())
+      out.push_back(fmt::format("Of {} its author says: {}.", ticked(s.name), s.docstring));
   }
   const std::vector<size_t> place = places_in_order(t);
   for (int needed : shown_dependencies(t, request.file)) {

@@ -1,5 +1,5 @@
-// What a sub-agent's thought may say, gathered from what its context shows; and, apart from it, the outline of
-// the file to come.
+// What a sub-agent's thought may say, gathered from what its context shows; and, apart from it, the outline
+// of the file to come.
 #pragma once
 
 #include <string>
@@ -15,10 +15,10 @@ struct SeenSymbol {
 };
 
 struct FileFacts {
-  std::string path, purpose;                          // as the plan has them; purpose without a final stop
-  std::vector<std::string> written, pending, users;   // paths, as the plan's rows name them
-  std::vector<std::string> read;                      // paths that this sub-agent has read so far
-  std::vector<SeenSymbol> seen;                       // symbols whose whole signature those readings showed
+  std::string path, purpose;                         // as the plan has them; purpose without a final stop
+  std::vector<std::string> written, pending, users;  // paths, as the plan's rows name them
+  std::vector<std::string> read;                     // paths that this sub-agent has read so far
+  std::vector<SeenSymbol> seen;                      // symbols whose whole signature those readings showed
 };
 
 FileFacts gather_facts(const SlotRequest& request);

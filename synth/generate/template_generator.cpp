@@ -1,5 +1,5 @@
-// The generator without an LLM. A text is a list of lines: an opening, facts, a closing. Candidates choose other
-// wordings; with an incumbent they edit its lines.
+// The generator without an LLM. A text is a list of lines: an opening, facts, a closing. Candidates choose
+// other wordings; with an incumbent they edit its lines.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -115,7 +115,8 @@ class Writer {
   }
 
   template <size_t N>
-  std::string opening(const std::array<const char*, N>& wordings, const FileFacts& facts, uint64_t shift) const {
+  std::string opening(const std::array<const char*, N>& wordings, const FileFacts& facts,
+                      uint64_t shift) const {
     return fmt::format(fmt::runtime(pick(wordings, 0, shift)), ticked(facts.path), facts.purpose);
   }
 
@@ -128,11 +129,12 @@ class Writer {
     }
     if (offered.empty())
       for (const std::string& path : facts.read) offered.push_back(ticked(path));
-    out.push_back(fmt::format(fmt::runtime(pick(phrases::kCanUse, 7, candidate_)), list_of(offered, kOffered)));
+    out.push_back(
+        fmt::format(fmt::runtime(pick(phrases::kCanUse, 7, candidate_)), list_of(offered, kOffered)));
   }
 
-  // The incumbent with facts added (two candidates of three) or one line exchanged; without new facts, one line
-  // fewer or another opening.
+  // The incumbent with facts added (two candidates of three) or one line exchanged; without new facts, one
+  // line fewer or another opening.
   Lines improved() const {
     Lines lines;
     for (std::string_view line : split_lines(r_.incumbent)) lines.emplace_back(line);
@@ -144,8 +146,7 @@ class Writer {
       if (exchange) lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(1 + roll % (lines.size() - 2)));
       const size_t add = exchange ? 1 : std::min<size_t>(pool.size(), 1 + roll % 3);
       const size_t from = static_cast<size_t>(candidate_ * 3) % pool.size();
-      for (size_t i = 0; i < add; ++i)
-        lines.insert(lines.end() - 1, pool[(from + i) % pool.size()]);
+      for (size_t i = 0; i < add; ++i) lines.insert(lines.end() - 1, pool[(from + i) % pool.size()]);
     } else if (lines.size() > 2 && candidate_ % 2 == 1) {
       lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(1 + roll % (lines.size() - 2)));
     } else {
@@ -182,6 +183,8 @@ class TemplateGenerator : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_template_generator() { return std::make_unique<TemplateGenerator>(); }
+std::unique_ptr<Generator> make_template_generator() {
+  return std::make_unique<TemplateGenerator>();
+}
 
 }  // namespace retrace::synth

@@ -41,13 +41,12 @@ inline constexpr std::array<const char*, 8> kBeforeWriting = {
     "Here is how I see {0}: {1}.",
     "On to the text of {0}. What the plan wants: {1}."};
 
-inline constexpr std::array<const char*, 4> kCanUse = {
-    "I can use {0}.", "What I have read offers {0}.", "At hand are {0}.", "Worth building on: {0}."};
+inline constexpr std::array<const char*, 4> kCanUse = {"I can use {0}.", "What I have read offers {0}.",
+                                                       "At hand are {0}.", "Worth building on: {0}."};
 
 inline constexpr std::array<const char*, 4> kNothingNeeded = {
     "The plan names no file that it depends on, so it stands on its own.",
-    "It depends on no other file of the project.",
-    "Nothing else has to exist for it.",
+    "It depends on no other file of the project.", "Nothing else has to exist for it.",
     "By the plan it needs none of the other files."};
 
 inline constexpr std::array<const char*, 4> kPending = {
@@ -56,9 +55,9 @@ inline constexpr std::array<const char*, 4> kPending = {
     "There is a cycle with {0}, which does not exist yet.",
     "{0} cannot be read yet; the cycle was cut here."};
 
-inline constexpr std::array<const char*, 4> kUsers = {
-    "Later on {0} will rely on it.", "It will be used by {0}.", "{0} will build on it.",
-    "I keep in mind that {0} will need it."};
+inline constexpr std::array<const char*, 4> kUsers = {"Later on {0} will rely on it.",
+                                                      "It will be used by {0}.", "{0} will build on it.",
+                                                      "I keep in mind that {0} will need it."};
 
 inline constexpr std::array<const char*, 6> kClosing = {
     "I keep it small and in line with the rest.",

@@ -23,7 +23,8 @@ std::string readme_sentence(const Trajectory& t) {
     std::string prose;
     for (std::string_view line : split_lines(t.blobs.at(file.blob))) {
       const std::string_view bare = trim(line);
-      const bool markup = !bare.empty() && std::string_view("#=-~*!<[:.|`>^+").find(bare[0]) != std::string_view::npos;
+      const bool markup =
+          !bare.empty() && std::string_view("#=-~*!<[:.|`>^+").find(bare[0]) != std::string_view::npos;
       prose += markup || line.starts_with("    ") ? "\n" : std::string(bare) + "\n";
     }
     for (size_t at = 0; at < prose.size();) {
@@ -50,7 +51,9 @@ std::vector<int> most_used(const Trajectory& t) {
   return files;
 }
 
-std::string path_of(const Trajectory& t, int file) { return ticked(t.tree[static_cast<size_t>(file)].path); }
+std::string path_of(const Trajectory& t, int file) {
+  return ticked(t.tree[static_cast<size_t>(file)].path);
+}
 
 }  // namespace
 
@@ -109,8 +112,8 @@ Lines plan_lines(const SlotRequest& request) {
     if (users[file] >= 2) hubs.push_back(fmt::format("{} (by {})", path_of(t, file), users[file]));
   for (const Dependency& d : t.dependencies)
     if (d.broken)
-      cycles.push_back(fmt::format("{} is written before {}, though it needs it", path_of(t, d.from),
-                                   path_of(t, d.to)));
+      cycles.push_back(
+          fmt::format("{} is written before {}, though it needs it", path_of(t, d.from), path_of(t, d.to)));
   if (!alone.empty()) out.push_back("Without needs inside the project: " + list_of(alone, kMaxNames) + ".");
   if (!hubs.empty()) out.push_back("Most needed: " + list_of(hubs, kMaxNames) + ".");
   if (!cycles.empty()) out.push_back("Cycles had to be cut: " + list_of(cycles, kMaxNames) + ".");
@@ -131,10 +134,11 @@ Lines review_lines(const SlotRequest& request) {
   for (const Dependency& d : t.dependencies) broken += d.broken;
   out.push_back(fmt::format("It took {} and {}.", counted(writes, "write", "writes"),
                             counted(reads, "read of earlier files", "reads of earlier files")));
-  out.push_back(broken == 0 ? "No dependency had to be written after its user."
-                            : fmt::format("{} written after the file that uses it; those are the places to look "
-                                          "at again.",
-                                          counted(broken, "dependency was", "dependencies were")));
+  out.push_back(broken == 0
+                    ? "No dependency had to be written after its user."
+                    : fmt::format("{} written after the file that uses it; those are the places to look "
+                                  "at again.",
+                                  counted(broken, "dependency was", "dependencies were")));
   return out;
 }
 

@@ -72,7 +72,9 @@ const char* chat_label(Kind kind) {
   }
 }
 
-bool holds_file_bytes(Kind kind) { return kind == Kind::observe || kind == Kind::write; }
+bool holds_file_bytes(Kind kind) {
+  return kind == Kind::observe || kind == Kind::write;
+}
 
 }  // namespace
 

@@ -86,7 +86,8 @@ class Replay {
       const Agent& a = t_.agents[i];
       if (a.agent != static_cast<int>(i)) broken("agent {} stands at place {}", a.agent, i);
       if (i == 0) {
-        if (a.parent != -1 || a.call_step != -1 || a.file != -1) broken("the main agent has a caller or a file");
+        if (a.parent != -1 || a.call_step != -1 || a.file != -1)
+          broken("the main agent has a caller or a file");
         continue;
       }
       if (a.parent < 0 || a.parent >= a.agent) broken("agent {} has no earlier parent", i);
@@ -118,7 +119,8 @@ class Replay {
         broken("the delegation of step {} calls nobody", step.seq);
       running_ = called->second;
     }
-    if (step.kind != Kind::observe && step.answers != -1) broken("step {} answers, but observes nothing", step.seq);
+    if (step.kind != Kind::observe && step.answers != -1)
+      broken("step {} answers, but observes nothing", step.seq);
     if (step.kind == Kind::read) check_read(step);
     if (step.kind == Kind::observe) check_observation(step);
     if (step.kind == Kind::write) check_write(step, agent);
@@ -226,6 +228,8 @@ class Replay {
 
 }  // namespace
 
-void replay(const Trajectory& t) { Replay(t).run(); }
+void replay(const Trajectory& t) {
+  Replay(t).run();
+}
 
 }  // namespace retrace::synth

@@ -26,7 +26,8 @@ struct Range {
 
 class Splitter {
  public:
-  Splitter(const Trajectory& t, const RenderOptions& options, const data::Tokenizer& tokenizer, int64_t seq_len)
+  Splitter(const Trajectory& t, const RenderOptions& options, const data::Tokenizer& tokenizer,
+           int64_t seq_len)
       : t_(t),
         renderer_(t, options),
         tokenizer_(tokenizer),
@@ -87,7 +88,8 @@ class Splitter {
       int64_t last = first + 1;
       while (last < end && t_.steps[static_cast<size_t>(last)].agent != 0) ++last;
       const bool call = last - first > 1;
-      const int file = call ? t_.agents[static_cast<size_t>(t_.steps[static_cast<size_t>(first) + 1].agent)].file : -1;
+      const int file =
+          call ? t_.agents[static_cast<size_t>(t_.steps[static_cast<size_t>(first) + 1].agent)].file : -1;
       add_unit(renderer_.steps(first, last), file);
       first = last;
     }
@@ -203,7 +205,8 @@ class Splitter {
 }  // namespace
 
 std::vector<data::Document> render_parts(const Trajectory& t, const RenderOptions& options,
-                                         const data::Tokenizer& tokenizer, int64_t seq_len, int64_t* dropped) {
+                                         const data::Tokenizer& tokenizer, int64_t seq_len,
+                                         int64_t* dropped) {
   return Splitter(t, options, tokenizer, seq_len).run(dropped);
 }
 

@@ -1,11 +1,10 @@
 // Trajectory shards. Layout, all integers little-endian:
-//   "RTRJ0001", then one zstd frame a record (its canonical JSON), then the index: for each record u64 offset,
-//   u64 frame bytes, u64 raw bytes, u64 XXH3 of the frame; then the trailer: u64 records, u64 index offset,
-//   u64 XXH3 of the index, "RTRJ.END". Frames touch and fill [8, index offset).
+//   "RTRJ0001", then one zstd frame a record (its canonical JSON), then the index: for each record u64
+//   offset, u64 frame bytes, u64 raw bytes, u64 XXH3 of the frame; then the trailer: u64 records, u64 index
+//   offset, u64 XXH3 of the index, "RTRJ.END". Frames touch and fill [8, index offset).
 #include "synth/store.h"
 
 #include <zstd.h>
-
 
 #include "core/checked.h"
 #include "core/error.h"
@@ -51,7 +50,8 @@ struct TrajectoryWriter::State {
   std::vector<Entry> entries;
 };
 
-TrajectoryWriter::TrajectoryWriter(const std::filesystem::path& file) : state_(std::make_unique<State>(file)) {}
+TrajectoryWriter::TrajectoryWriter(const std::filesystem::path& file)
+    : state_(std::make_unique<State>(file)) {}
 TrajectoryWriter::~TrajectoryWriter() = default;
 
 void TrajectoryWriter::add(const Trajectory& trajectory) {
@@ -86,7 +86,8 @@ struct TrajectoryReader::State {
   std::vector<Entry> entries;
 };
 
-TrajectoryReader::TrajectoryReader(const std::filesystem::path& file) : state_(std::make_unique<State>(file)) {
+TrajectoryReader::TrajectoryReader(const std::filesystem::path& file)
+    : state_(std::make_unique<State>(file)) {
   const std::string_view bytes = state_->map.bytes();
   const auto corrupt = [&](const char* what) {
     return Error(Code::corrupt, what, "remove the file; `retrace synth` makes it again", state_->name);
@@ -117,12 +118,15 @@ TrajectoryReader::TrajectoryReader(const std::filesystem::path& file) : state_(s
 
 TrajectoryReader::~TrajectoryReader() = default;
 
-size_t TrajectoryReader::size() const { return state_->entries.size(); }
+size_t TrajectoryReader::size() const {
+  return state_->entries.size();
+}
 
 Trajectory TrajectoryReader::read(size_t index) const {
   const std::string where = fmt::format("{} record {}", state_->name, index);
   if (index >= size())
-    throw Error(Code::usage, fmt::format("there is no record {}; the shard holds {}", index, size()), "", where);
+    throw Error(Code::usage, fmt::format("there is no record {}; the shard holds {}", index, size()), "",
+                where);
   const Entry& e = state_->entries[index];
   const std::string_view frame = state_->map.bytes().substr(e.offset, e.size);
   if (xxh3_64(frame) != e.hash)

@@ -30,7 +30,9 @@ std::string make_id(const Trajectory& t) {
   return sha256_hex(to_text(key));
 }
 
-std::string make_rev(const Trajectory& t) { return sha256_hex(to_text(record_json(t, Contents::hashes))); }
+std::string make_rev(const Trajectory& t) {
+  return sha256_hex(to_text(record_json(t, Contents::hashes)));
+}
 
 Variant variant_of(const std::string& name) {
   if (name == "raw_repos") return Variant::raw_repos;

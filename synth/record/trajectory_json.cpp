@@ -97,8 +97,8 @@ void read_tree(const Json& json, Trajectory& t, const std::string& where) {
       throw Error(Code::corrupt, "a blob stands there twice", "", where);
   }
   for (const Json& r : array_of(json, "redactions", where))
-    t.redactions.push_back({get<int>(r, "file", where), get<uint64_t>(r, "offset", where),
-                            get<std::string>(r, "kind", where)});
+    t.redactions.push_back(
+        {get<int>(r, "file", where), get<uint64_t>(r, "offset", where), get<std::string>(r, "kind", where)});
 }
 
 void read_plan(const Json& json, Trajectory& t, const std::string& where) {
@@ -146,11 +146,8 @@ Json record_json(const Trajectory& t, Contents contents) {
                  {"licence", t.licence}, {"date", t.date}, {"fold", t.fold}};
   Json& tree = out["tree"] = Json::array();
   for (const TreeFile& f : t.tree)
-    tree.push_back({{"path", f.path},
-                    {"blob", f.blob},
-                    {"mode", f.mode},
-                    {"size", f.size},
-                    {"language", f.language}});
+    tree.push_back(
+        {{"path", f.path}, {"blob", f.blob}, {"mode", f.mode}, {"size", f.size}, {"language", f.language}});
   Json& redactions = out["redactions"] = Json::array();
   for (const RedactionMark& r : t.redactions)
     redactions.push_back({{"file", r.file}, {"offset", r.offset}, {"kind", r.kind}});
@@ -190,16 +187,18 @@ Json record_json(const Trajectory& t, Contents contents) {
   return out;
 }
 
-Json to_json(const Trajectory& t) { return record_json(t, Contents::whole); }
+Json to_json(const Trajectory& t) {
+  return record_json(t, Contents::whole);
+}
 
 Trajectory trajectory_from_json(const Json& json, const std::string& where) {
   Trajectory t;
   t.schema = get<int>(json, "schema", where);
   if (t.schema != kTrajectorySchema)
-    throw Error(Code::corrupt,
-                fmt::format("trajectory schema {} is not {}, which this program reads", t.schema,
-                            kTrajectorySchema),
-                "make the trajectories anew with this version", where);
+    throw Error(
+        Code::corrupt,
+        fmt::format("trajectory schema {} is not {}, which this program reads", t.schema, kTrajectorySchema),
+        "make the trajectories anew with this version", where);
   t.id = get<std::string>(json, "id", where);
   t.rev = get<std::string>(json, "rev", where);
   t.round = get<int>(json, "round", where);

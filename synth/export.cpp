@@ -1,0 +1,188 @@
+#include "synth/export.h"
+
+#include "core/error.h"
+#include "core/files.h"
+#include "synth/record/render.h"
+#include "synth/store.h"
+
+namespace retrace::synth {
+
+namespace {
+
+std::string path_of(const Trajectory& t, int file) {
+  return t.tree[static_cast<size_t>(file)].path;
+}
+
+Json provenance(const Trajectory& t) {
+  return {{"id", t.id},           {"rev", t.rev},     {"origin", t.origin}, {"revision", t.revision},
+          {"licence", t.licence}, {"round", t.round}, {"fold", t.fold},     {"made_by", t.made_by}};
+}
+
+Json tool(const char* name, const char* about,
+          const std::vector<std::pair<const char*, const char*>>& arguments) {
+  Json properties = Json::object(), required = Json::array();
+  for (const auto& [argument, type] : arguments) {
+    properties[argument] = {{"type", type}};
+    if (std::string_view(type) == "string") required.push_back(argument);
+  }
+  return {{"type", "function"},
+          {"function",
+           {{"name", name},
+            {"description", about},
+            {"parameters", {{"type", "object"}, {"properties", properties}, {"required", required}}}}}};
+}
+
+// Bytes of a read or write that is not the whole file are named by their offsets.
+Json call_arguments(const Trajectory& t, const Step& step) {
+  const Body& body = step.body;
+  Json out = {{"path", path_of(t, body.file)}};
+  if (body.begin != 0 || body.end != t.tree[static_cast<size_t>(body.file)].size) {
+    out["begin"] = body.begin;
+    out["end"] = body.end;
+  }
+  if (step.kind == Kind::write) out["content"] = t.body_text(step);
+  return out;
+}
+
+std::string write_answer(const Trajectory& t, const Step& step) {
+  return fmt::format("wrote {} bytes to {}", step.body.end - step.body.begin, path_of(t, step.body.file));
+}
+
+std::string action_text(const Trajectory& t, const Step& step) {
+  const Renderer renderer(t, {Variant::repo2agent_search, "plain"});
+  return text_of(renderer.step(step.seq).before) + (step.kind == Kind::write ? t.body_text(step) : "");
+}
+
+std::string delegation(const Trajectory& t, const Step& step, const std::string& brief) {
+  for (const Agent& a : t.agents)
+    if (a.call_step == step.seq) return "Delegate " + path_of(t, a.file) + "\n" + brief;
+  return brief;
+}
+
+void add_line(std::string& text, const std::string& more) {
+  if (!more.empty()) text += (text.empty() ? "" : "\n\n") + more;
+}
+
+}  // namespace
+
+Json to_messages(const Trajectory& t, Variant variant) {
+  if (variant == Variant::raw_repos)
+    throw Error(Code::usage, "raw_repos has no messages", "export it as text");
+  const bool initial = variant == Variant::repo2agent;
+  Json messages = Json::array();
+  std::string user, pending;
+  const auto flush_user = [&] {
+    if (!user.empty()) messages.push_back({{"role", "user"}, {"content", std::move(user)}});
+    user.clear();
+  };
+  for (const Step& step : t.steps) {
+    const std::string id = fmt::format("call_{}", step.seq);
+    switch (step.kind) {
+      case Kind::requirements:
+      case Kind::context:
+        add_line(user, t.body_text(step, initial));
+        break;
+      case Kind::read:
+      case Kind::write: {
+        const bool write = step.kind == Kind::write;
+        flush_user();
+        Json call = {{"id", id},
+                     {"type", "function"},
+                     {"function",
+                      {{"name", write ? "write_file" : "read_file"},
+                       {"arguments", to_text(call_arguments(t, step))}}}};
+        messages.push_back({{"role", "assistant"},
+                            {"content", std::move(pending)},
+                            {"tool_calls", Json::array({std::move(call)})}});
+        pending.clear();
+        if (write)
+          messages.push_back({{"role", "tool"}, {"tool_call_id", id}, {"content", write_answer(t, step)}});
+        break;
+      }
+      case Kind::observe:
+        messages.push_back({{"role", "tool"},
+                            {"tool_call_id", fmt::format("call_{}", step.answers)},
+                            {"content", t.body_text(step)}});
+        break;
+      case Kind::delegate:
+        add_line(pending, delegation(t, step, t.body_text(step, initial)));
+        break;
+      default:
+        add_line(pending, t.body_text(step, initial));
+    }
+  }
+  flush_user();
+  if (!pending.empty()) messages.push_back({{"role", "assistant"}, {"content", pending}});
+  Json tools = {tool("read_file", "Read a file, or its bytes [begin, end).",
+                     {{"path", "string"}, {"begin", "integer"}, {"end", "integer"}}),
+                tool("write_file", "Write a file, or append its bytes [begin, end).",
+                     {{"path", "string"}, {"content", "string"}, {"begin", "integer"}, {"end", "integer"}})};
+  return {{"messages", std::move(messages)}, {"tools", std::move(tools)}, {"provenance", provenance(t)}};
+}
+
+Json to_sharegpt(const Trajectory& t, Variant variant) {
+  if (variant == Variant::raw_repos)
+    throw Error(Code::usage, "raw_repos has no conversations", "export it as text");
+  const bool initial = variant == Variant::repo2agent;
+  Json out = Json::array();
+  std::string human, gpt;
+  const auto answer = [&](const char* from, std::string value) {
+    out.push_back({{"from", "gpt"}, {"value", std::move(gpt)}});
+    gpt.clear();
+    out.push_back({{"from", from}, {"value", std::move(value)}});
+  };
+  for (const Step& step : t.steps) {
+    if (step.kind == Kind::requirements || step.kind == Kind::context) {
+      add_line(human, t.body_text(step, initial));
+      continue;
+    }
+    if (out.empty()) out.push_back({{"from", "human"}, {"value", std::move(human)}});
+    if (step.kind == Kind::read || step.kind == Kind::write)
+      add_line(gpt, action_text(t, step));
+    else if (step.kind == Kind::delegate)
+      add_line(gpt, delegation(t, step, t.body_text(step, initial)));
+    else if (step.kind != Kind::observe)
+      add_line(gpt, t.body_text(step, initial));
+    if (step.kind == Kind::observe) answer("observation", t.body_text(step));
+    if (step.kind == Kind::write) answer("observation", write_answer(t, step));
+  }
+  if (!gpt.empty())
+    out.push_back({{"from", "gpt"}, {"value", std::move(gpt)}});
+  else if (out.size() % 2 == 1)
+    out.erase(out.end() - 1);
+  return {{"conversations", std::move(out)}, {"provenance", provenance(t)}};
+}
+
+Json to_text_record(const Trajectory& t, const RenderOptions& options) {
+  return {{"text", text_of(render(t, options).segments)}, {"provenance", provenance(t)}};
+}
+
+size_t export_trajectories(const std::filesystem::path& from, const std::string& format,
+                           const RenderOptions& options, const std::filesystem::path& to) {
+  if (format != "messages" && format != "sharegpt" && format != "text" && format != "json")
+    throw Error(Code::usage, fmt::format("unknown export format '{}'", format),
+                "one of messages, sharegpt, text, json");
+  StagedFile file(to);
+  size_t lines = 0;
+  const auto write = [&](const Trajectory& t) {
+    const Json line = format == "messages"   ? to_messages(t, options.variant)
+                      : format == "sharegpt" ? to_sharegpt(t, options.variant)
+                      : format == "text"     ? to_text_record(t, options)
+                                             : to_json(t);
+    file.write(to_text(line) + "\n");
+    ++lines;
+  };
+  if (fs::is_directory(from)) {
+    for_each_trajectory(from, write);
+  } else {
+    const TrajectoryReader reader(from);
+    for (size_t i = 0; i < reader.size(); ++i) write(reader.read(i));
+  }
+  if (lines == 0)
+    throw Error(Code::input, "there is no trajectory to export", "a run keeps them in rounds/NNN/synth",
+                from.filename().string());
+  file.commit();
+  return lines;
+}
+
+}  // namespace retrace::synth

@@ -1,0 +1,15 @@
+#include "synth/stage_key.h"
+
+namespace retrace::synth {
+
+std::string section_text(const Recipe& recipe, const std::string& section, const std::string& without) {
+  std::string out;
+  for (const Section& s : recipe.schema().sections()) {
+    if (s.name != section) continue;
+    for (const Key& key : s.keys)
+      if (key.name != without) out += key.full() + " = " + value_text(recipe.value(key.full())) + "\n";
+  }
+  return out;
+}
+
+}  // namespace retrace::synth
