@@ -13,15 +13,20 @@ struct LoopConfig {
   static constexpr const char* kAbout = "Rounds";
   int64_t rounds = 2;
   std::string start = "previous";
+  std::vector<std::string> compare;
   double dev_fraction = 0.1, test_fraction = 0.1;
   static auto fields() {
+    using L = LoopConfig;
     return std::tuple{
-        field("rounds", &LoopConfig::rounds, "Rounds: each takes a new slice of repositories").range(1, 1000),
-        field("start", &LoopConfig::start, "Weights that a round starts from").choices({"previous", "base"}),
-        field("dev_fraction", &LoopConfig::dev_fraction, "Share of repositories for the development split")
+        field("rounds", &L::rounds, "Rounds: each takes a new slice of repositories").range(1, 1000),
+        field("start", &L::start, "Weights that a round starts from; base: on all slices so far")
+            .choices({"previous", "base"}),
+        field("compare", &L::compare,
+              "Variants trained beside synth.variant from the same start at equal trained tokens, for "
+              "comparison"),
+        field("dev_fraction", &L::dev_fraction, "Share of repositories for the development split")
             .range(0, 0.9),
-        field("test_fraction", &LoopConfig::test_fraction, "Share of repositories for the test split")
-            .range(0, 0.9)};
+        field("test_fraction", &L::test_fraction, "Share of repositories for the test split").range(0, 0.9)};
   }
 };
 

@@ -1,0 +1,330 @@
+#include "loop.h"
+
+#include "core/build_info.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/paths.h"
+#include "core/process.h"
+#include "core/run_config.h"
+#include "core/signals.h"
+#include "data/config.h"
+#include "eval/config.h"
+#include "eval/evaluation.h"
+#include "eval/report/report.h"
+#include "loop_inputs.h"
+#include "loop_run.h"
+#include "model/engine.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+#include "synth/config.h"
+#include "synth/pack.h"
+#include "synth/scorer.h"
+#include "synth/synthesis.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/trainer.h"
+#include "train/world.h"
+
+namespace retrace {
+namespace {
+
+std::string round_name(int64_t round) {
+  return fmt::format("{:03d}", round);
+}
+
+}  // namespace
+
+// One variant's line of models: the main one in the run folder, comparisons in RUN/compare/VARIANT.
+struct Loop::Branch {
+  std::string variant;
+  fs::path folder;
+  std::string checkpoint;  // newest; "" before the first round
+  int64_t step = 0;        // global step of that checkpoint
+
+  fs::path round(int64_t number) const { return folder / "rounds" / round_name(number); }
+};
+
+Loop::Loop(train::World& world, const Recipe& recipe, fs::path run)
+    : world_(world),
+      recipe_(recipe),
+      config_(recipe.get<LoopConfig>()),
+      run_(std::move(run)),
+      ranks_(world.ranks()) {
+  branches_.push_back({recipe.get<synth::SynthConfig>().variant, run_, "", 0});
+  for (const auto& variant : config_.compare) {
+    synth::variant_of(variant);
+    branches_.push_back({variant, run_ / "compare" / variant, "", 0});
+  }
+}
+
+Loop::~Loop() = default;
+
+fs::path Loop::run() {
+  write_run_files();
+  plan_ = prepare_plan(recipe_, run_, ranks_);
+  tokenizer_ = prepare_tokenizer(recipe_, run_, plan_, ranks_);
+  for (int64_t round = 1; round <= config_.rounds; ++round) {
+    throw_if_stopped();
+    if (!resume_round(round)) do_round(round);
+  }
+  finish();
+  fs::path report;
+  first_rank_does(ranks_, "loop/report", timeout_s(), [&] { report = eval::write_report(run_); });
+  return run_ / "report.html";
+}
+
+void Loop::write_run_files() {
+  if (!ranks_.first()) return;
+  const auto run = recipe_.get<RunConfig>();
+  write_file(run_ / "recipe.toml", recipe_.to_toml());
+  write_file(run_ / "run.json",
+             to_text({{"name", run.name.empty() ? recipe_.path().stem().string() : run.name},
+                      {"variant", branches_.front().variant},
+                      {"version", kVersion},
+                      {"compiler", kCompiler},
+                      {"host", host_name()},
+                      {"launcher", world_.env().launcher},
+                      {"world", world_.size()},
+                      {"seed", run.seed},
+                      {"recipe_fingerprint", recipe_.fingerprint()}},
+                     1) +
+                 "\n");
+}
+
+double Loop::timeout_s() const {
+  return recipe_.get<RunConfig>().timeout_s;
+}
+
+// A finished round has round.json; the branches go on from what it says.
+bool Loop::resume_round(int64_t round) {
+  for (auto& branch : branches_)
+    if (!fs::exists(branch.round(round) / "round.json")) return false;
+  for (auto& branch : branches_) {
+    const fs::path path = branch.round(round) / "round.json";
+    const Json json = parse_json(read_file(path), path.string());
+    branch.checkpoint =
+        (branch.folder / get<std::string>(json["train"], "checkpoint", path.string())).string();
+    branch.step = get<int64_t>(json["train"], "last_step", path.string());
+    last_heldout_[branch.variant] = json["heldout"]["after"];
+  }
+  info("round {} is complete", round);
+  return true;
+}
+
+model::LlamaConfig Loop::llama_config() const {
+  return model::resolve_llama_config(recipe_.get<model::ModelConfig>(), tokenizer_.tokenizer->vocab_size());
+}
+
+bool Loop::base_is_random() const {
+  return recipe_.get<model::ModelConfig>().path.empty();
+}
+
+std::unique_ptr<model::Engine> Loop::engine_of(const std::string& checkpoint) const {
+  model::EngineOptions options;
+  options.dtype = recipe_.get<eval::EvalConfig>().dtype;
+  options.threads = train::compute_threads(recipe_.get<RunConfig>().threads, world_.env(),
+                                           recipe_.get<train::TrainConfig>().virtual_ranks);
+  const auto config = llama_config();
+  if (checkpoint.empty()) return model::make_engine(config, *base_weights(config), options);
+  return model::make_engine(config, *train::open_checkpoint_weights(checkpoint), options);
+}
+
+// The weights that training starts from: the model folder's, or random ones drawn from the run's seed.
+std::unique_ptr<model::WeightSource> Loop::base_weights(const model::LlamaConfig& config) const {
+  const auto model = recipe_.get<model::ModelConfig>();
+  if (base_is_random())
+    return model::random_weights(config, static_cast<uint64_t>(recipe_.get<RunConfig>().seed),
+                                 model.init_std);
+  return model::open_hf_weights(resolve_path(model.path), config);
+}
+
+std::string Loop::weights_name(const std::string& checkpoint) const {
+  if (checkpoint.empty()) return base_is_random() ? "random" : "base";
+  return "step-" + fs::path(checkpoint).filename().string().substr(5) + " of " +
+         fs::path(checkpoint).parent_path().parent_path().filename().string();
+}
+
+void Loop::do_round(int64_t round) {
+  info("round {} of {}", round, config_.rounds);
+  Branch& main = branches_.front();
+  synthesise(round, main);
+  Json main_train;
+  for (auto& branch : branches_) {
+    pack(round, branch);
+    const Json before = heldout_before(round, branch);
+    const Json trained = train(round, branch, main_train);
+    if (&branch == &main) main_train = trained;
+    const Json after = heldout(branch, branch.round(round) / "eval");
+    last_heldout_[branch.variant] = after;
+    first_rank_does(ranks_, fmt::format("loop/round/{}/{}", branch.variant, round), timeout_s(), [&] {
+      write_file(branch.round(round) / "round.json",
+                 to_text({{"round", round},
+                          {"variant", branch.variant},
+                          {"start", start_name_},
+                          {"train", trained},
+                          {"heldout", {{"before", before}, {"after", after}}}},
+                         1) +
+                     "\n");
+      eval::write_report(run_);
+    });
+    info("round {} {}: held-out bits per byte {} -> {}", round, branch.variant, to_text(before),
+         to_text(after));
+  }
+}
+
+void Loop::synthesise(int64_t round, const Branch& main) {
+  const auto search = recipe_.get<synth::SearchConfig>();
+  std::unique_ptr<model::Engine> engine, judge_engine;
+  std::unique_ptr<synth::Scorer> scorer, judge;
+  const bool finished = fs::exists(main.round(round) / "synth" / "done.json");
+  const bool have_weights = !main.checkpoint.empty() || !base_is_random();
+  synth::SynthJob job;
+  scorer_name_ = judge_name_ = "none";
+  const bool searching = search.preset != "none" && have_weights;
+  const bool judging =
+      searching && search.judge == "previous" && branches_.size() > 1 && !branches_[1].checkpoint.empty();
+  if (searching) scorer_name_ = weights_name(main.checkpoint);
+  if (judging) judge_name_ = weights_name(branches_[1].checkpoint);
+  if (searching && !finished) {
+    engine = engine_of(main.checkpoint);
+    scorer = synth::make_local_scorer(*engine, tokenizer_.tokenizer, search.max_context);
+    job.weights_name = scorer_name_;
+    // The judge is the comparison branch of the round before: it took no part in the search and saw none of
+    // these files.
+    if (judging) {
+      judge_engine = engine_of(branches_[1].checkpoint);
+      judge = synth::make_local_scorer(*judge_engine, tokenizer_.tokenizer, search.max_context);
+    }
+  }
+  std::vector<synth::Snapshot> snapshots;
+  for (int i : plan_.of_round(static_cast<int>(round))) {
+    snapshots.push_back(snapshot_of(recipe_, plan_.repositories[static_cast<size_t>(i)]));
+    job.which.push_back(static_cast<int>(job.which.size()));
+  }
+  job.snapshots = &snapshots;
+  job.out = main.round(round) / "synth";
+  job.round = static_cast<int>(round);
+  job.scorer = scorer.get();
+  job.judge = judge.get();
+  job.ranks = ranks_;
+  synth::run_synthesis(recipe_, job);
+}
+
+void Loop::pack(int64_t round, const Branch& branch) {
+  first_rank_does(ranks_, fmt::format("loop/pack/{}/{}", branch.variant, round), timeout_s(), [&] {
+    synth::PackJob job;
+    job.trajectories = branches_.front().round(round) / "synth";
+    job.out = branch.round(round) / "tokens";
+    job.variant = synth::variant_of(branch.variant);
+    job.tokenizer = tokenizer_.tokenizer;
+    job.domain = "trajectories";
+    synth::run_pack(recipe_, job);
+  });
+}
+
+Json Loop::train(int64_t round, Branch& branch, const Json& main_train) {
+  const auto data = recipe_.get<data::DataConfig>();
+  train::TrainJob job;
+  job.run_folder = branch.folder;
+  job.round = static_cast<int>(round);
+  const int64_t first = config_.start == "base" ? 1 : round;
+  for (int64_t r = first; r <= round; ++r)
+    job.domains.push_back({first == round ? "trajectories" : fmt::format("trajectories-{}", r),
+                           branch.round(r) / "tokens",
+                           data.trajectories / static_cast<double>(round - first + 1)});
+  for (auto& domain : data::extra_domains(data)) job.domains.push_back(domain);
+  std::erase_if(job.domains, [](const data::MixtureDomain& domain) { return domain.weight <= 0; });
+  job.tokenizer = tokenizer_.path;
+  job.tokenizer_fingerprint = tokenizer_.tokenizer->fingerprint();
+  job.vocab_size = tokenizer_.tokenizer->vocab_size();
+  job.pad = data::pad_token(*tokenizer_.tokenizer);
+  job.start = config_.start == "base" ? "" : branch.checkpoint;
+  job.first_step = branch.step;
+  start_name_ = job.start.empty() ? (base_is_random() ? "random" : "base") : "previous";
+  // A comparison trains on as many label tokens as the main branch did, to within half a step.
+  if (main_train.is_object()) {
+    const fs::path path = branch.round(round) / "tokens" / "pack.json";
+    const Json pack = parse_json(read_file(path), path.string());
+    const double labels_per_sample =
+        get<double>(pack, "trained_tokens", path.string()) / get<double>(pack, "samples", path.string());
+    const double labels_per_step =
+        labels_per_sample * static_cast<double>(recipe_.get<train::TrainConfig>().batch_sequences);
+    job.steps = std::max<int64_t>(
+        1, std::llround(get<double>(main_train, "label_tokens", "round") / labels_per_step));
+  }
+  const auto result = train::run_training(world_, recipe_, job);
+  branch.checkpoint = result.checkpoint.string();
+  branch.step = job.first_step + result.steps;
+  return {{"steps", result.steps},
+          {"last_step", branch.step},
+          {"tokens", result.tokens},
+          {"label_tokens", result.label_tokens},
+          {"first_loss", result.first_loss},
+          {"last_loss", result.last_loss},
+          {"checkpoint", fs::relative(result.checkpoint, branch.folder).string()},
+          {"root", result.root}};
+}
+
+// Before a round = after the round before, or the base model; a base is measured once, for all branches.
+Json Loop::heldout_before(int64_t round, const Branch& branch) {
+  if (config_.start == "base" || round == 1) {
+    if (!last_heldout_.count("")) {
+      Branch base{branch.variant, run_, "", 0};
+      last_heldout_[""] = heldout(base, run_ / "eval" / "base");
+    }
+    return last_heldout_[""];
+  }
+  return last_heldout_.at(branch.variant);
+}
+
+Json Loop::heldout(const Branch& branch, const fs::path& out) {
+  if (plan_.of_fold("dev").empty()) return nullptr;
+  const Json results = evaluate(branch, out, {"perplexity"}, {{"dev", run_ / "heldout" / "dev.jsonl"}});
+  return results["results"]["perplexity_dev"]["bits_per_byte,none"];
+}
+
+Json Loop::evaluate(const Branch& branch, const fs::path& out, const std::vector<std::string>& tasks,
+                    const std::map<std::string, fs::path>& sets) {
+  std::unique_ptr<model::Engine> engine;
+  if (!fs::exists(out / "done.json")) engine = engine_of(branch.checkpoint);
+  eval::EvalJob job;
+  job.out = out;
+  job.engine = engine.get();
+  job.tokenizer = tokenizer_.tokenizer;
+  job.ranks = ranks_;
+  job.model_name = branch.variant + ", " + weights_name(branch.checkpoint);
+  job.perplexity_sets = sets;
+  job.tasks = tasks;
+  return eval::run_evaluation(recipe_, job);
+}
+
+// The last checkpoint of every branch on all tasks and, for the first time, on the test split; the main one
+// as a HF folder.
+void Loop::finish() {
+  Json models = Json::array();
+  auto tasks = recipe_.get<eval::EvalConfig>().tasks;
+  tasks.push_back("perplexity");
+  std::map<std::string, fs::path> sets;
+  for (const std::string fold : {"dev", "test"})
+    if (!plan_.of_fold(fold).empty()) sets[fold] = run_ / "heldout" / (fold + ".jsonl");
+  for (const auto& branch : branches_) {
+    const Json results = evaluate(branch, branch.folder / "eval" / "final", tasks, sets);
+    models.push_back({{"name", branch.variant},
+                      {"checkpoint", fs::relative(branch.checkpoint, run_).string()},
+                      {"parameters", llama_config().num_parameters()},
+                      {"results", results["results"]}});
+  }
+  first_rank_does(ranks_, "loop/finish", timeout_s(), [&] {
+    const fs::path folder = run_ / "model";
+    if (!fs::exists(folder / "config.json")) {
+      model::HfFolderOptions options;
+      options.dtype = "float32";
+      options.tokenizer = tokenizer_.path;
+      model::write_hf_folder(folder, llama_config(),
+                             *train::open_checkpoint_weights(branches_.front().checkpoint), options);
+    }
+    write_file(run_ / "final.json", to_text({{"models", models}}, 1) + "\n");
+  });
+}
+
+}  // namespace retrace

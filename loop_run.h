@@ -1,0 +1,65 @@
+// One run of the loop. Every rank runs this; stages share their work through the world's coordinator and
+// collectives.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "loop.h"
+#include "loop_inputs.h"
+#include "model/llama_config.h"
+
+namespace retrace {
+
+namespace model {
+class Engine;
+class WeightSource;
+}  // namespace model
+namespace train {
+class World;
+}
+
+class Loop {
+ public:
+  Loop(train::World& world, const Recipe& recipe, fs::path run);
+  ~Loop();
+  // All rounds, the final evaluation and the report, from wherever an earlier process was interrupted.
+  // Returns the path of the report.
+  fs::path run();
+
+ private:
+  struct Branch;
+  void write_run_files();
+  bool resume_round(int64_t round);
+  void do_round(int64_t round);
+  void synthesise(int64_t round, const Branch& main);
+  void pack(int64_t round, const Branch& branch);
+  Json train(int64_t round, Branch& branch, const Json& main_train);
+  Json heldout_before(int64_t round, const Branch& branch);
+  Json heldout(const Branch& branch, const fs::path& out);
+  Json evaluate(const Branch& branch, const fs::path& out, const std::vector<std::string>& tasks,
+                const std::map<std::string, fs::path>& sets);
+  void finish();
+  std::unique_ptr<model::Engine> engine_of(const std::string& checkpoint) const;
+  std::unique_ptr<model::WeightSource> base_weights(const model::LlamaConfig& config) const;
+  std::string weights_name(const std::string& checkpoint) const;
+  model::LlamaConfig llama_config() const;
+  bool base_is_random() const;
+  double timeout_s() const;
+
+  train::World& world_;
+  const Recipe& recipe_;
+  LoopConfig config_;
+  fs::path run_;
+  Ranks ranks_;
+  Plan plan_;
+  RunTokenizer tokenizer_;
+  std::vector<Branch> branches_;
+  std::string start_name_, scorer_name_, judge_name_;
+  std::map<std::string, Json> last_heldout_;  // by variant; "" = the base model
+};
+
+}  // namespace retrace
