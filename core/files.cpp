@@ -123,6 +123,27 @@ fs::path temp_name(const fs::path& path) {
                                        counter.fetch_add(1));
 }
 
+// Cuts the file back to just after its last newline; returns how many bytes that took away.
+off_t drop_torn_line(int fd, const fs::path& path) {
+  const off_t size = ::lseek(fd, 0, SEEK_END);
+  if (size < 0) fail_with_errno("look at", path, errno);
+  off_t keep = size;
+  char piece[4096];
+  while (keep > 0) {
+    const off_t start = std::max<off_t>(0, keep - static_cast<off_t>(sizeof piece));
+    const ssize_t got = ::pread(fd, piece, static_cast<size_t>(keep - start), start);
+    if (got != keep - start) fail_with_errno("read", path, got < 0 ? errno : EIO);
+    ssize_t i = got;
+    while (i > 0 && piece[i - 1] != '\n') --i;
+    keep = start + i;
+    if (i > 0) break;
+  }
+  if (keep == size) return 0;
+  before("write", path);
+  if (::ftruncate(fd, keep) != 0) fail_with_errno("shorten", path, errno);
+  return size - keep;
+}
+
 }  // namespace
 
 void set_file_operation_hook(FileOperationHook new_hook) {
@@ -206,30 +227,14 @@ void StagedFile::publish() {
   temp_.clear();
 }
 
-AppendFile::AppendFile(const fs::path& path) : path_(path) {
+AppendFile::AppendFile(const fs::path& path, Content content) : path_(path) {
   make_folders(parent_of(path));
   before("open", path);
   const bool existed = fs::exists(path);
   Descriptor file(open_or_fail(path, O_RDWR | O_CREAT | O_APPEND, "open", 0666));
-  const off_t size = ::lseek(file.get(), 0, SEEK_END);
-  if (size < 0) fail_with_errno("look at", path, errno);
-  off_t keep = size;
-  char piece[4096];
-  while (keep > 0) {  // back to just after the last newline
-    const off_t start = std::max<off_t>(0, keep - static_cast<off_t>(sizeof piece));
-    const ssize_t got = ::pread(file.get(), piece, static_cast<size_t>(keep - start), start);
-    if (got != keep - start) fail_with_errno("read", path, got < 0 ? errno : EIO);
-    ssize_t i = got;
-    while (i > 0 && piece[i - 1] != '\n') --i;
-    keep = start + i;
-    if (i > 0) break;
-  }
-  if (keep < size) {
-    before("write", path);
-    if (::ftruncate(file.get(), keep) != 0) fail_with_errno("shorten", path, errno);
-    warn("{}: dropped {} bytes of a last line that a killed writer left unfinished", path.string(),
-         size - keep);
-  }
+  const off_t dropped = content == Content::lines ? drop_torn_line(file.get(), path) : 0;
+  if (dropped > 0)
+    warn("{}: dropped {} bytes of a last line that a killed writer left unfinished", path.string(), dropped);
   if (!existed) sync_folder(parent_of(path));
   fd_ = file.release();
 }

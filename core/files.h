@@ -28,7 +28,8 @@ void publish_file(const fs::path& path, std::string_view bytes);
 // did not fit on the disk leaves no trace. Thread-safe; one process at a time. Used for *.jsonl.
 class AppendFile {
  public:
-  explicit AppendFile(const fs::path& path);
+  enum class Content { lines, bytes };  // bytes: no last line to repair
+  explicit AppendFile(const fs::path& path, Content content = Content::lines);
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;

@@ -56,9 +56,8 @@ class Launch {
   explicit Launch(double grace_s) : grace_s_(grace_s) {}
 
   ~Launch() {  // after an exception: no rank is left
-    signal_all(SIGKILL);
     for (Rank& rank : ranks_)
-      if (rank.running) ::waitpid(rank.pid, nullptr, 0);
+      if (rank.running) process_spawn::end_group_and_reap(rank.pid);
   }
 
   void start(const std::string& program, const std::vector<std::string>& argv, int nproc) {
@@ -127,8 +126,8 @@ class Launch {
   void collect() {
     for (size_t i = 0; i < ranks_.size(); ++i) {
       Rank& rank = ranks_[i];
-      int wait_status = 0;
-      if (!rank.running || ::waitpid(rank.pid, &wait_status, WNOHANG) != rank.pid) continue;
+      if (!rank.running || !process_spawn::has_ended(rank.pid)) continue;
+      const int wait_status = process_spawn::end_group_and_reap(rank.pid);
       rank.running = false;
       rank.status = process_spawn::status_of(wait_status);
       if (rank.status == 0) continue;

@@ -55,7 +55,7 @@ struct Metrics::State {
   void add_scalars(const std::string& records) {
     if (records.empty()) return;
     if (!events) {
-      events = std::make_unique<AppendFile>(new_events_path());
+      events = std::make_unique<AppendFile>(new_events_path(), AppendFile::Content::bytes);
       events->bytes(tensorboard_version_record(unix_time_s()));
     }
     events->bytes(records);
@@ -72,7 +72,7 @@ struct Metrics::State {
     const fs::path path = new_events_path();
     write_file(path, records);
     for (const std::string& name : old) remove_file(folder / name);
-    events = std::make_unique<AppendFile>(path);
+    events = std::make_unique<AppendFile>(path, AppendFile::Content::bytes);
   }
 
   fs::path folder;

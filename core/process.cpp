@@ -102,15 +102,12 @@ class Conversation {
 
   // However this ends, no child is left.
   ~Conversation() {
-    if (reaped_) return;
-    ::kill(-child_, SIGKILL);
-    ::kill(child_, SIGKILL);
-    ::waitpid(child_, nullptr, 0);
+    if (!reaped_) process_spawn::end_group_and_reap(child_);
   }
 
   ProcessResult run() {
     const auto start = Clock::now();
-    while (!ended()) {
+    while (!process_spawn::has_ended(child_)) {
       const double left_s = options_.timeout_s - std::chrono::duration<double>(Clock::now() - start).count();
       if (options_.timeout_s > 0 && left_s <= 0) {
         result_.timed_out = true;
@@ -120,11 +117,7 @@ class Conversation {
       write_input();
       read_output();
     }
-    // The leader is not reaped yet, so that its group's number cannot have been given away.
-    ::kill(-child_, SIGKILL);
-    int wait_status = 0;
-    while (::waitpid(child_, &wait_status, 0) < 0 && errno == EINTR) {
-    }
+    const int wait_status = process_spawn::end_group_and_reap(child_);
     reaped_ = true;
     read_output();
     result_.exit_status = process_spawn::status_of(wait_status);
@@ -132,12 +125,6 @@ class Conversation {
   }
 
  private:
-  bool ended() const {
-    siginfo_t info{};
-    return ::waitid(P_PID, static_cast<id_t>(child_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid != 0;
-  }
-
   void wait_for_events(double left_s) const {
     constexpr int kWithoutExitDescriptor_ms = 10, kLongest_ms = 1000;
     int wait_ms = exit_.get() >= 0 ? kLongest_ms : kWithoutExitDescriptor_ms;

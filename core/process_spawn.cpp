@@ -120,6 +120,19 @@ int exit_descriptor(pid_t pid) {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
 }
 
+bool has_ended(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+int end_group_and_reap(pid_t leader) {
+  ::kill(-leader, SIGKILL);
+  int wait_status = 0;
+  while (::waitpid(leader, &wait_status, 0) < 0 && errno == EINTR) {
+  }
+  return wait_status;
+}
+
 int status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }

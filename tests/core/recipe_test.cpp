@@ -273,7 +273,7 @@ TEST_CASE("recipe: the dump is complete, in order, and loads to the same values"
 TEST_CASE("recipe: random numbers survive the dump bit for bit", "[unit]") {
   TempFolder temp;
   Random random(1, 2);
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 100; ++i) {
     Recipe recipe(test_schema());
     const double value = std::ldexp(random.uniform(), static_cast<int>(random.below(2000)) - 1060);
     if (!std::isfinite(value)) continue;
