@@ -77,6 +77,16 @@ std::string plain(const std::vector<T>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
 }
 
+std::string told(const std::vector<Sample>& samples) {
+  Json list = Json::array();
+  for (const Sample& sample : samples)
+    list.push_back({{"input_ids", sample.input_ids},
+                    {"spans", sample.spans},
+                    {"weights", sample.weights},
+                    {"domain", sample.domain}});
+  return to_text(list);
+}
+
 Sample read_one(const fs::path& folder) {
   return MdsReader(folder).read(0);
 }
@@ -369,19 +379,14 @@ TEST_CASE("shards exchanged with the reference library", "[unit]") {
   const fs::path folder = out ? fs::path(out) : fallback.path();
   const auto samples = write_samples(folder / "raw", 40, {12000, false}, true, 21);
   write_samples(folder / "zstd", 40, {12000, true}, true, 21);
-  Json told = Json::array();
-  for (const Sample& sample : samples)
-    told.push_back({{"input_ids", sample.input_ids},
-                    {"spans", sample.spans},
-                    {"weights", sample.weights},
-                    {"domain", sample.domain}});
-  write_file(folder / "samples.json", to_text(told));
+  write_file(folder / "samples.json", told(samples));
+  write_file(folder / "plain.json", told(write_samples(folder / "plain", 40, {12000, false}, false, 22)));
   const char* in = std::getenv("RETRACE_MDS_IN");
   const fs::path from = in ? fs::path(in) : folder;
   const Json expected = parse_json(read_file(from / "samples.json"), "samples.json");
   int sets = 0;
   for (const std::string& name : list_folder(from)) {
-    if (!fs::exists(from / name / "index.json")) continue;
+    if (!fs::exists(from / name / "index.json") || name == "plain") continue;
     ++sets;
     const MdsReader reader(from / name);
     REQUIRE(reader.size() == static_cast<int64_t>(expected.size()));
