@@ -206,7 +206,7 @@ void find_secrets(std::string_view text, std::vector<SecretMatch>* matches) {
 void find_private_keys(std::string_view text, std::vector<SecretMatch>* matches) {
   constexpr std::string_view kBegin = "-----BEGIN ", kTail = "PRIVATE KEY", kEnd = "-----END ",
                              kDashes = "-----";
-  constexpr size_t kMaxLabelBytes = 40, kMaxKeyBytes = 65536, kMinKeyBytes = 40;
+  constexpr size_t kMaxLabelBytes = 40, kMaxKeyBytes = 16384, kMinKeyBytes = 40;
   for (size_t begin = text.find(kBegin); begin != text.npos; begin = text.find(kBegin, begin + 1)) {
     const size_t label = begin + kBegin.size();
     const size_t tail = text.substr(label, kMaxLabelBytes).find(kTail);

@@ -70,8 +70,13 @@ class PythonResolver {
       follow(file, site, join_path(folder, slashes(module)), true);
       return;
     }
-    for (const std::string& root : roots_for(file, top_name(module)))
-      if (exists(join_path(root, slashes(top_name(module)))))
+    const auto roots = roots_for(file, top_name(module));
+    const std::string top = slashes(top_name(module));
+    for (const std::string& root : roots)
+      if (module_file(join_path(root, top)) >= 0)
+        return follow(file, site, join_path(root, slashes(module)), false, root);
+    for (const std::string& root : roots)  // a namespace package gives way to a module anywhere on the path
+      if (has_python(join_path(root, top)))
         return follow(file, site, join_path(root, slashes(module)), false, root);
     if (root_is_package_ && top_name(module) == origin_)
       return follow(file, site, module == origin_ ? "" : slashes(module.substr(origin_.size() + 1)), true);
@@ -107,7 +112,6 @@ class PythonResolver {
     const int file = index_.find(join_path(path, "__init__.py"));
     return file >= 0 ? file : index_.find(join_path(path, "__init__.pyi"));
   }
-  bool exists(const std::string& path) const { return module_file(path) >= 0 || has_python(path); }
 
   // A namespace package counts only if it holds Python: "docs" or "data" is no module.
   bool has_python(const std::string& folder) const {

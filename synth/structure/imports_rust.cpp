@@ -20,7 +20,7 @@ std::vector<std::string> split_path(const std::string& path) {
 }
 
 std::string join_modules(const std::string& a, const std::string& b) {
-  return a.empty() ? b : a + "::" + b;
+  return a.empty() || b.empty() ? a + b : a + "::" + b;
 }
 
 // `a::{b, c::{self, d as e}, f::*}` as full paths, iteratively: (node, prefix) pairs wait on a list.

@@ -110,8 +110,9 @@ std::string python_docstring(TSNode body, std::string_view text) {
   if (ts_node_is_null(body)) return "";
   for (TSNode statement : named_children(body)) {
     if (is(statement, "comment")) continue;
-    if (!is(statement, "expression_statement") || ts_node_named_child_count(statement) != 1) return "";
-    const TSNode value = ts_node_named_child(statement, 0);
+    // Grammars differ in whether a bare expression is wrapped.
+    const bool wrapped = is(statement, "expression_statement") && ts_node_named_child_count(statement) == 1;
+    const TSNode value = wrapped ? ts_node_named_child(statement, 0) : statement;
     if (!is(value, "string")) return "";
     const std::string_view literal = node_text(value, text);
     const char first = literal.empty() ? ' ' : literal[0];

@@ -13,7 +13,8 @@ void refine(TSNode node, const std::vector<TSNode>& ancestors, std::string_view 
   }
   if (!is(node, "assignment")) return;
   const TSNode left = field(node, "left");
-  const bool at_top = ancestors.size() == 2 && is(ancestors[0], "module");
+  const bool at_top =
+      ancestors.size() == 1 || (ancestors.size() == 2 && is(ancestors[1], "expression_statement"));
   draft->name = at_top && is(left, "identifier") && is_upper_name(node_text(left, text))
                     ? std::string(node_text(left, text))
                     : "";

@@ -1,0 +1,88 @@
+// Imports of the other languages.
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/synth/imports_testing.h"
+
+using namespace retrace::synth;
+using namespace retrace::synth::testing;
+using Lines = std::vector<std::string>;
+
+TEST_CASE("c: quotes, include folders, suffixes and stems", "[unit]") {
+  REQUIRE(edges_of({{"include/lib/api.h", "#include <stddef.h>\n"},
+                    {"src/api.c", "#include \"lib/api.h\"\n#include \"util.h\"\n#include <stdio.h>\n"},
+                    {"src/util.h", "#pragma once\n"},
+                    {"src/util.c", "#include \"../src/util.h\"\n#include \"missing.h\"\n"},
+                    {"src/lone.c", "int x;\n"},
+                    {"include/lone.h", "extern int x;\n"},
+                    {"tools/t.c", "#include <lib/api.h>\n#include \"deep/inner.h\"\n"},
+                    {"a/deep/inner.h", "#pragma once\n"}}) ==
+          Lines{"src/api.c -> include/lib/api.h", "src/api.c -> src/util.h", "src/lone.c ~> include/lone.h",
+                "src/util.c -> src/util.h", "tools/t.c -> a/deep/inner.h", "tools/t.c -> include/lib/api.h"});
+}
+
+TEST_CASE("c: ambiguity goes to the nearest ancestor or stays open", "[unit]") {
+  const Files files = {{"x/one/conf/c.h", ""},
+                       {"y/one/conf/c.h", ""},
+                       {"x/m.c", "#include \"conf/c.h\"\n"},
+                       {"z/m2.c", "#include \"conf/c.h\"\n#include MACRO\n#include <string.h>\n"},
+                       {"lib/string.h", ""}};
+  REQUIRE(edges_of(files) == Lines{"x/m.c -> x/one/conf/c.h"});
+  const Structure structure = structure_of(files);
+  REQUIRE(structure.unresolved_imports == 2);
+  REQUIRE(structure.external_imports == 1);
+}
+
+TEST_CASE("javascript and typescript: extensions left out, folders, workspaces, types", "[unit]") {
+  REQUIRE(edges_of({{"src/a.ts",
+                     "import { b } from './b';\nimport type { T } from './types';\nimport x from 'react';\n"},
+                    {"src/b.ts", "export * from './dir';\nimport './made.js';\n"},
+                    {"src/types.d.ts", "export type T = 1;\n"},
+                    {"src/dir/index.ts", "export const c = require('../made');\n"},
+                    {"src/made.ts", "function f() { return require('./a'); }\nconst m = import('./b');\n"},
+                    {"packages/core/package.json", "{\"name\": \"@me/core\", \"main\": \"lib/main.js\"}"},
+                    {"packages/core/lib/main.js", "module.exports = 1;\n"},
+                    {"packages/app/app.js", "import core from '@me/core';\nimport '../../nowhere';\n"}}) ==
+          Lines{"packages/app/app.js -> packages/core/lib/main.js", "src/a.ts -> src/b.ts",
+                "src/a.ts ~> src/types.d.ts", "src/b.ts -> src/dir/index.ts", "src/b.ts -> src/made.ts",
+                "src/dir/index.ts -> src/made.ts", "src/made.ts ~> src/a.ts", "src/made.ts ~> src/b.ts"});
+}
+
+TEST_CASE("go: module paths, and uses inside a package", "[unit]") {
+  REQUIRE(
+      edges_of(
+          {{"go.mod", "module example.com/m // the module\n\ngo 1.20\n"},
+           {"main.go",
+            "package main\n\nimport (\n\t\"fmt\"\n\tu \"example.com/m/util\"\n)\n\nfunc main() { u.F() }\n"},
+           {"util/f.go", "package util\n\nfunc F() { helper() }\n"},
+           {"util/h.go", "package util\n\nfunc helper() {}\n"},
+           {"util/f_test.go", "package util\n\nfunc TestF() { F() }\n"}}) ==
+      Lines{"main.go -> util/f.go", "main.go -> util/h.go", "util/f.go ~> util/h.go",
+            "util/f_test.go ~> util/f.go"});
+}
+
+TEST_CASE("java: types, wildcards, statics, nested types and packages", "[unit]") {
+  REQUIRE(
+      edges_of(
+          {{"a/A.java",
+            "package a;\nimport b.B;\nimport b.B.Inner;\nimport java.util.List;\nclass A { Helper h; }\n"},
+           {"a/Helper.java", "package a;\nimport static b.Util.max;\nclass Helper {}\n"},
+           {"b/B.java", "package b;\npublic class B { static class Inner {} }\n"},
+           {"b/Util.java", "package b;\npublic class Util { public static int max; }\n"},
+           {"c/C.java", "package c;\nimport b.*;\nclass C { Util u; }\n"}}) ==
+      Lines{"a/A.java -> b/B.java", "a/A.java ~> a/Helper.java", "a/Helper.java -> b/Util.java",
+            "c/C.java -> b/Util.java"});
+}
+
+TEST_CASE("rust: mod is containment, use is the edge", "[unit]") {
+  REQUIRE(edges_of({{"Cargo.toml", "[package]\nname = \"my-lib\"\n"},
+                    {"src/lib.rs", "mod a;\npub mod b;\n#[path = \"odd.rs\"]\nmod c;\nmod missing;\n"},
+                    {"src/a.rs",
+                     "use crate::b::{self, deep::D, *};\nuse std::fmt;\nmod tests { use super::*; }\n"},
+                    {"src/b/mod.rs", "pub mod deep;\n"},
+                    {"src/b/deep.rs", "use super::super::c::X;\nfn f() { use crate::a::Y; }\n"},
+                    {"src/odd.rs", "pub struct X;\n"},
+                    {"tests/it.rs", "use my_lib::a::Z;\n"}}) ==
+          Lines{"src/a.rs -> src/b/deep.rs", "src/a.rs -> src/b/mod.rs", "src/b/deep.rs -> src/odd.rs",
+                "src/b/deep.rs ~> src/a.rs", "src/b/mod.rs ~> src/b/deep.rs", "src/lib.rs ~> src/a.rs",
+                "src/lib.rs ~> src/b/mod.rs", "src/lib.rs ~> src/odd.rs", "tests/it.rs -> src/a.rs"});
+}
