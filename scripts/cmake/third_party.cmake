@@ -42,8 +42,11 @@ endif()
 set(RETRACE_TORCH_ROOT ${torch_site})
 add_library(torch_cpu_imported INTERFACE)
 add_library(torch::cpu ALIAS torch_cpu_imported)
+# The wheel brings its own fmt headers: the system's must be found first, or files that include both break.
+file(MAKE_DIRECTORY ${RETRACE_DEPS}/fmt-first)
+file(CREATE_LINK /usr/include/fmt ${RETRACE_DEPS}/fmt-first/fmt SYMBOLIC)
 target_include_directories(torch_cpu_imported SYSTEM INTERFACE
-  ${torch_site}/include ${torch_site}/include/torch/csrc/api/include)
+  ${RETRACE_DEPS}/fmt-first ${torch_site}/include ${torch_site}/include/torch/csrc/api/include)
 target_compile_definitions(torch_cpu_imported INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
 target_link_options(torch_cpu_imported INTERFACE -Wl,-rpath,${torch_site}/lib)
 target_link_libraries(torch_cpu_imported INTERFACE
