@@ -152,6 +152,10 @@ void set_file_operation_hook(FileOperationHook new_hook) {
   hook_set = static_cast<bool>(hook);
 }
 
+void announce_file_operation(const char* operation, const fs::path& path) {
+  before(operation, path);
+}
+
 std::string read_file(const fs::path& path, uint64_t max_bytes) {
   before("open", path);
   const Descriptor file(open_or_fail(path, O_RDONLY, "open"));

@@ -90,5 +90,7 @@ class MappedFile {
 // simulate a fault. Null (the default) costs one branch.
 using FileOperationHook = std::function<void(const char* operation, const fs::path& path)>;
 void set_file_operation_hook(FileOperationHook hook);
+// For code that must write by itself, such as lock files: calls the hook.
+void announce_file_operation(const char* operation, const fs::path& path);
 
 }  // namespace retrace

@@ -137,6 +137,7 @@ LockFile::~LockFile() {
 }
 
 std::optional<LockFile> LockFile::try_create(const fs::path& path) {
+  announce_file_operation("open", path);
   std::string text = own_text();
   const fs::path temp = path.parent_path() / (".retrace-tmp-lock-" + random_token());
   const int fd = open_exclusively(temp, text);
@@ -170,6 +171,7 @@ bool LockFile::still_ours() const {
 void LockFile::beat() {
   const std::string count = fmt::format("{:0{}}", ++beats_, kBeatDigits);
   const size_t at = text_.find(kBeatMark) + kBeatMark.size();
+  announce_file_operation("write", path_);
   // Through the handle: a lock that was taken over meanwhile is not touched.
   if (::pwrite(fd_, count.data(), count.size(), static_cast<off_t>(at)) != static_cast<ssize_t>(count.size()))
     fail_lock("renew", path_);

@@ -55,6 +55,17 @@ TEST_CASE("run lock: a killed holder's lock is taken over at once", "[fault]") {
   REQUIRE(list_folder(temp.path()) == std::vector<std::string>{"run.lock"});
 }
 
+TEST_CASE("run lock: a fault while taking it leaves nothing behind", "[fault]") {
+  TempFolder temp;
+  set_file_operation_hook([](const char* operation, const fs::path& path) {
+    if (std::string(operation) == "open" && path.filename() == "run.lock") throw Error(Code::io, "injected");
+  });
+  REQUIRE(error_of([&] { RunLock lock(temp.path()); }).message() == "injected");
+  set_file_operation_hook(nullptr);
+  REQUIRE(list_folder(temp.path()).empty());
+  const RunLock lock(temp.path());
+}
+
 TEST_CASE("run lock: another process with the holder's number is not the holder", "[unit]") {
   TempFolder temp;
   Json content;

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <limits>
 #include <regex>
+#include <set>
 #include <thread>
 
 #include "core/error.h"
@@ -224,6 +225,22 @@ TEST_CASE("failpoints: each name can be armed with each action", "[fault]") {
     REQUIRE(outcome("::3:throw", 3).starts_with("thrown: internal"));
     REQUIRE(outcome(":*:*:throw", -1).starts_with("thrown: internal"));
   }
+}
+
+TEST_CASE("failpoints: the names in the sources and the known names are the same", "[unit]") {
+  std::set<std::string> called;
+  const std::regex call("failpoint\\(\"([^\"]*)\"");
+  const fs::path root = RETRACE_SOURCE_DIR;
+  std::vector<fs::path> sources = {root / "loop.cpp"};
+  for (const char* room : {"core", "data", "model", "synth", "train", "eval"})
+    for (const auto& entry : fs::recursive_directory_iterator(root / room))
+      if (entry.path().extension() == ".cpp") sources.push_back(entry.path());
+  for (const fs::path& source : sources) {
+    const std::string text = slurp(source);
+    for (auto it = std::sregex_iterator(text.begin(), text.end(), call); it != std::sregex_iterator(); ++it)
+      called.insert((*it)[1]);
+  }
+  REQUIRE(called == std::set<std::string>(failpoint_names().begin(), failpoint_names().end()));
 }
 
 TEST_CASE("failpoints: stop freezes the process", "[fault]") {
