@@ -178,8 +178,9 @@ std::string refuse_by_path(std::string_view path, uint64_t size_bytes, const Sna
   return "";
 }
 
-std::string refuse_by_bytes(std::string_view bytes) {
-  if (bytes.find_first_not_of(" \t\r\n\f\v") == bytes.npos) return "empty";
+std::string refuse_by_bytes(std::string_view path, std::string_view bytes) {
+  if (bytes.find_first_not_of(" \t\r\n\f\v") == bytes.npos)
+    return path_name(path) == "__init__.py" ? "" : "empty";
   if (std::memchr(bytes.data(), 0, bytes.size()) != nullptr) return "binary";
   if (!is_utf8(bytes)) return "invalid_utf8";
   if (starts(bytes, "version https://git-lfs.github.com/spec/")) return "lfs_pointer";

@@ -14,8 +14,9 @@ namespace retrace::synth {
 // "generated" (by name), "binary" (by extension), "documentation", "test", "too_large".
 std::string refuse_by_path(std::string_view path, uint64_t size_bytes, const SnapshotOptions& options);
 
-// Reasons of raw bytes, before redaction: "empty", "binary", "invalid_utf8", "lfs_pointer".
-std::string refuse_by_bytes(std::string_view bytes);
+// Reasons of raw bytes, before redaction: "empty" (but an empty __init__.py makes a package and is kept),
+// "binary", "invalid_utf8", "lfs_pointer".
+std::string refuse_by_bytes(std::string_view path, std::string_view bytes);
 
 // Reasons of redacted text: "generated", "minified", "long_line", "data", "documentation", "test".
 std::string refuse_by_text(std::string_view path, std::string_view language, std::string_view text,

@@ -133,9 +133,9 @@ class PythonResolver {
     if (!is_package(folder)) roots.push_back(folder);
     roots.push_back(top_package_parent(folder));
     if (is_python_standard_module(top)) return roots;
-    for (std::string up = folder; !up.empty();) {
+    for (std::string up = roots.back(); !up.empty();) {
       up = std::string(path_folder(up));
-      roots.push_back(up);
+      if (!is_package(up)) roots.push_back(up);
     }
     roots.insert(roots.end(), roots_.begin(), roots_.end());
     return roots;

@@ -33,16 +33,17 @@ TEST_CASE("paths are refused with their reason", "[unit]") {
 }
 
 TEST_CASE("bytes are refused with their reason", "[unit]") {
-  REQUIRE(refuse_by_bytes("") == "empty");
-  REQUIRE(refuse_by_bytes(" \n\t\r\n") == "empty");
-  REQUIRE(refuse_by_bytes(std::string("ab\0c", 4)) == "binary");
-  REQUIRE(refuse_by_bytes(std::string(20000, 'a') + std::string(1, '\0')) == "binary");
-  REQUIRE(refuse_by_bytes("caf\xe9\n") == "invalid_utf8");
-  REQUIRE(refuse_by_bytes("\xed\xa0\x80") == "invalid_utf8");  // a surrogate
-  REQUIRE(refuse_by_bytes("\xc0\xaf") == "invalid_utf8");      // overlong
-  REQUIRE(refuse_by_bytes("\xf4\x90\x80\x80") == "invalid_utf8");
-  REQUIRE(refuse_by_bytes("version https://git-lfs.github.com/spec/v1\noid sha256:00\n") == "lfs_pointer");
-  REQUIRE(refuse_by_bytes("caf\xc3\xa9 \xf0\x9f\x98\x80\n").empty());
+  REQUIRE(refuse_by_bytes("a.py", "") == "empty");
+  REQUIRE(refuse_by_bytes("a.py", " \n\t\r\n") == "empty");
+  REQUIRE(refuse_by_bytes("pkg/__init__.py", "").empty());
+  REQUIRE(refuse_by_bytes("a.py", std::string("ab\0c", 4)) == "binary");
+  REQUIRE(refuse_by_bytes("a.py", std::string(20000, 'a') + std::string(1, '\0')) == "binary");
+  REQUIRE(refuse_by_bytes("a.py", "caf\xe9\n") == "invalid_utf8");
+  REQUIRE(refuse_by_bytes("a.py", "\xed\xa0\x80") == "invalid_utf8");  // a surrogate
+  REQUIRE(refuse_by_bytes("a.py", "\xc0\xaf") == "invalid_utf8");      // overlong
+  REQUIRE(refuse_by_bytes("a.py", "\xf4\x90\x80\x80") == "invalid_utf8");
+  REQUIRE(refuse_by_bytes("a.py", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n") == "lfs_pointer");
+  REQUIRE(refuse_by_bytes("a.py", "caf\xc3\xa9 \xf0\x9f\x98\x80\n").empty());
 }
 
 TEST_CASE("text is refused with its reason", "[unit]") {
