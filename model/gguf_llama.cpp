@@ -159,6 +159,11 @@ class GgufWeights : public WeightSource {
   LlamaConfig config_;
 };
 
+// A float32 of the file as the decimal that its author wrote: 1e-5, not 9.99999975e-06.
+double decimal_or(const GgufFile& file, const char* key, double fallback) {
+  return std::stod(fmt::format("{}", static_cast<float>(file.number_or(key, fallback))));
+}
+
 int64_t token_or_none(const GgufFile& file, const char* key, int64_t vocab_size) {
   const int64_t id = file.integer_or(key, -1);
   if (id < -1 || id >= vocab_size) refuse(file, fmt::format("'{}' = {} is no id of the vocabulary", key, id));
@@ -192,8 +197,8 @@ LlamaConfig llama_config_of(const GgufFile& file) {
                {"num_key_value_heads", file.integer_or("llama.attention.head_count_kv", heads)},
                {"head_dim", head_dim},
                {"max_position_embeddings", file.integer("llama.context_length")},
-               {"rms_norm_eps", file.number_or("llama.attention.layer_norm_rms_epsilon", 1e-5)},
-               {"rope_theta", file.number_or("llama.rope.freq_base", 10000)},
+               {"rms_norm_eps", decimal_or(file, "llama.attention.layer_norm_rms_epsilon", 1e-5)},
+               {"rope_theta", decimal_or(file, "llama.rope.freq_base", 10000)},
                {"tie_word_embeddings", file.tensors().count("output.weight") == 0}};
   LlamaConfig config = parse_llama_config(json, file.where());
   config.bos_token_id = token_or_none(file, "tokenizer.ggml.bos_token_id", vocab_size);
