@@ -147,7 +147,8 @@ std::string fish_script(const Words& words) {
   std::string out =
       "# fish completion for retrace: save it as ~/.config/fish/completions/retrace.fish\n"
       "set -l retrace_verbs " +
-      verb_words(words) + "\nset -l retrace_keys " + join(words.keys, " ") + "\n";
+      verb_words(words) + "\nset -l retrace_keys " + join(words.keys, " ") +
+      "\nset -l retrace_assignments (string replace -r '$' '=' -- $retrace_keys)\n";
   std::vector<std::string> with_recipe;
   for (const Verb& verb : words.verbs) {
     out += "complete -c retrace -n \"not __fish_seen_subcommand_from $retrace_verbs\" -f -a " + verb.name +
@@ -163,7 +164,7 @@ std::string fish_script(const Words& words) {
   out += "complete -c retrace -n '__fish_seen_subcommand_from help' -f -a \"$retrace_keys\"\n";
   if (!with_recipe.empty())
     out += "complete -c retrace -n '__fish_seen_subcommand_from " + join(with_recipe, " ") +
-           "' -a \"$retrace_keys=\"\n";
+           "' -a \"$retrace_assignments\"\n";
   return out;
 }
 

@@ -28,13 +28,13 @@ def main():
         assert result.returncode == 2, f"status {result.returncode}: {result.stderr}"
         assert result.stderr.startswith("[rank 5] error: "), result.stderr
         failure = ProcessFailure(local_rank=5, pid=1, exitcode=result.returncode, error_file=path)
-        assert "typo.toml:2:" in failure.message, failure.message
-        assert "typo.toml:2:" in failure.error_file_data["message"]["extraInfo"]["py_callstack"]
+        assert "typo.toml:2:" in failure.message["message"], failure.message
+        assert "typo.toml:2:" in failure.message["extraInfo"]["py_callstack"], failure.message
         assert before <= failure.timestamp <= int(time.time()) + 1, failure.timestamp
         os.remove(path)
         assert fail_with(binary, ["--version"], path).returncode == 0
         assert not os.path.exists(path), "a command that succeeds leaves no error file"
-        print("torchrun reads:", failure.message.splitlines()[0])
+        print("torchrun reads:", failure.message["message"])
 
 
 if __name__ == "__main__":
