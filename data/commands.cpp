@@ -115,6 +115,9 @@ int train(const Call& call) {
   if (!call.has("out"))
     throw Error(Code::usage, "tokenizer train needs --out DIR", "retrace tokenizer train FOLDER --out DIR");
   call.word(1, "FOLDER or FILE");
+  const std::string type = call.option("type", defaults.type);
+  if (type != "bpe" && type != "sentencepiece")
+    throw Error(Code::usage, fmt::format("unknown tokenizer type '{}'", type), "types: bpe, sentencepiece");
   Corpus corpus;
   for (size_t i = 1; i < call.words.size(); ++i) {
     const fs::path path = call.words[i];
@@ -129,16 +132,13 @@ int train(const Call& call) {
        format_bytes(static_cast<uint64_t>(corpus.bytes)), corpus.binary, corpus.too_large,
        format_bytes(kMaxTrainingFile), corpus.links);
   const int64_t vocab_size = call.integer("vocab-size", defaults.vocab_size);
-  const std::string type = call.option("type", defaults.type);
   const std::vector<std::string> special =
       call.has("special") ? split_commas(call.option("special", "")) : defaults.special;
   const fs::path out = call.option("out", "");
   if (type == "bpe") {
     train_byte_bpe(corpus.texts, vocab_size, special, out);
-  } else if (type == "sentencepiece") {
-    train_sentencepiece(corpus.texts, vocab_size, "bpe", special, out);
   } else {
-    throw Error(Code::usage, fmt::format("unknown tokenizer type '{}'", type), "types: bpe, sentencepiece");
+    train_sentencepiece(corpus.texts, vocab_size, "bpe", special, out);
   }
   const auto tokenizer = load_tokenizer(out);
   print_all(fmt::format("{}: {} tokens, fingerprint {}\n", out.string(), tokenizer->vocab_size(),
