@@ -2,7 +2,7 @@
 
 #include <grp.h>
 #include <poll.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,7 +109,7 @@ class Child {
     if (pid_ == 0) become(prepared);
     setpgid(pid_, pid_);
     output = std::move(read_end);
-    ended = Fd(pidfd_open(pid_, 0));
+    ended = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     if (ended.get() < 0) {
       const int error = errno;
       stop();
