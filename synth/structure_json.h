@@ -6,7 +6,8 @@
 
 namespace retrace::synth {
 
-// { origin, kind, licence, tree_hash, files: [{path, language, bytes, parsed, errors, symbols}] in writing order,
+// { origin, kind, licence, tree_hash, files: [{path, language, bytes, parsed, errors, symbols}] in writing
+// order,
 //   edges: [{from, to, hard, broken, line, names}] with paths, dropped: {reason: count},
 //   redactions: {kind: count}, unresolved_imports, external_imports }
 Json structure_json(const Snapshot& snapshot, const Structure& structure);

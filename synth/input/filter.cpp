@@ -192,7 +192,8 @@ std::string refuse_by_text(std::string_view path, std::string_view language, std
   const Role role = role_of(path, language);
   if (!options.keep_documentation && role == Role::documentation) return "documentation";
   if (!options.keep_tests && role == Role::test) return "test";
-  if (!options.keep_generated && is_generated_text(text)) return "generated";
+  // Packagers rewrite manifests and say so; they are still what the repository is built by.
+  if (!options.keep_generated && role != Role::manifest && is_generated_text(text)) return "generated";
   const std::string lower = lower_ascii(path);
   const std::string_view extension = path_extension(lower);
   if (is_data(path, extension, language, text.size())) return "data";

@@ -74,7 +74,8 @@ class Collector {
   }
 
   void take(const SourceEntry& entry, const std::string& bytes) {
-    std::string reason = bytes.size() > options_.max_file_bytes ? "too_large" : refuse_by_bytes(entry.path, bytes);
+    std::string reason =
+        bytes.size() > options_.max_file_bytes ? "too_large" : refuse_by_bytes(entry.path, bytes);
     if (!reason.empty()) return drop(entry.path, reason);
     RedactedText redacted = redact(bytes);
     SourceFile file{entry.path, std::move(redacted.text), "", entry.mode};
