@@ -55,7 +55,8 @@ Json map_json(const std::map<std::string, std::string>& map) {
 
 std::map<std::string, std::string> map_from(const Json& json, const char* key, const std::string& where) {
   std::map<std::string, std::string> map;
-  for (const auto& [name, value] : get<Json>(json, key, where).items())
+  const Json object = get<Json>(json, key, where);
+  for (const auto& [name, value] : object.items())
     map[name] = value.is_string() ? value.get<std::string>() : "";
   return map;
 }
