@@ -64,7 +64,7 @@ std::string first_sentence(std::string_view text, size_t max_code_points) {
   }
   for (const std::string& raw : paragraphs) {
     std::string paragraph = clean_prose(raw);
-    if (!has_word(paragraph) || is_boilerplate(paragraph)) continue;
+    if (!has_word(paragraph) || is_boilerplate(raw)) continue;
     size_t end = std::string::npos;
     for (const char* stop : {". ", "! ", "? "}) end = std::min(end, paragraph.find(stop));
     if (end != std::string::npos) paragraph.resize(end + 1);

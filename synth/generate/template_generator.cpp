@@ -150,9 +150,13 @@ class Writer {
     } else if (lines.size() > 2 && candidate_ % 2 == 1) {
       lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(1 + roll % (lines.size() - 2)));
     } else {
-      const uint64_t shift = 1 + candidate_;
-      lines.front() = r_.before_reading ? opening(phrases::kBeforeReading, facts, shift)
-                                        : opening(phrases::kBeforeWriting, facts, shift);
+      uint64_t shift = candidate_;
+      std::string other;
+      do {
+        other = r_.before_reading ? opening(phrases::kBeforeReading, facts, ++shift)
+                                  : opening(phrases::kBeforeWriting, facts, ++shift);
+      } while (other == lines.front());
+      lines.front() = std::move(other);
     }
     return lines;
   }
