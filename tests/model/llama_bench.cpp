@@ -25,7 +25,7 @@ TEST_CASE("speed of forward and backward, 5.0M parameters, 4 x 1,024 tokens", "[
   for (const bool bf16 : {true, false}) {
     for (const char* recompute : {"none", "keep_attn", "full"}) {
       FlatModel model = start.to(bf16 ? at::kBFloat16 : at::kFloat);
-      const Llama llama(config, {bf16, recompute});
+      const Llama llama(config, ComputeOptions{bf16, recompute});
       double best_s = INFINITY, loss = 0;
       for (int step = 0; step < 6; ++step) {
         const auto begin = std::chrono::steady_clock::now();
