@@ -164,7 +164,6 @@ class Packing {
       trained_tokens += stats.trained_tokens_by_kind[kind];
     }
     const char* names[] = {"raw_repos", "repo2agent", "repo2agent_search"};
-    const bool raw = job_.variant == Variant::raw_repos;
     return {{"domain", job_.domain},
             {"variant", names[static_cast<size_t>(job_.variant)]},
             {"style", synth_.style},
@@ -180,7 +179,7 @@ class Packing {
             {"tokens_by_kind", by_kind},
             {"trained_tokens_by_kind", trained},
             {"dropped",
-             {{raw ? "files_longer_than_seq_len" : "sub_agents_longer_than_seq_len", dropped_},
+             {{"pieces_longer_than_seq_len", dropped_},
               {"documents_longer_than_seq_len", stats.dropped_too_long},
               {"documents_without_trained_token", stats.dropped_no_label}}}};
   }

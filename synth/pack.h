@@ -21,7 +21,7 @@ struct PackJob {
 
 // Writes `out` (index.json, shards, pack.json) and, last, done.json. Same inputs give the same bytes; called
 // again it returns pack.json at once. A part that would carry no trained token is dropped and counted, as are
-// sub-agents and files longer than seq_len.
+// pieces that no cut makes as short as seq_len.
 Json run_pack(const Recipe& recipe, const PackJob& job);
 
 }  // namespace retrace::synth

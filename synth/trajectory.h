@@ -125,9 +125,10 @@ struct RenderOptions {
 data::Document render(const Trajectory& t, const RenderOptions& options);
 // Splits what exceeds seq_len tokens at sub-agent boundaries, balanced over the parts; each part after the
 // first repeats requirements and plan as Kind::context. Returns one document if it fits. raw_repos is split
-// at files. A single sub-agent that alone exceeds seq_len is dropped and counted in `dropped`.
-// Where requirements, tree and plan take more than a quarter of seq_len they become a part of their own (or
-// are dropped and counted if they exceed seq_len), and the other parts repeat only the requirements and the
+// at files. A sub-agent (raw_repos: a file) that alone exceeds seq_len is cut between its Writes; later
+// pieces repeat its brief as context; a piece that is still longer is dropped and counted in `dropped`. Where
+// requirements, tree and plan take more than a quarter of seq_len they become a part of their own (or are
+// dropped and counted if they exceed seq_len), and the other parts repeat only the requirements and the
 // plan's rows for their own files and what those depend on. Two tokens are kept free for BOS and EOS.
 std::vector<data::Document> render_parts(const Trajectory& t, const RenderOptions& options,
                                          const data::Tokenizer& tokenizer, int64_t seq_len, int64_t* dropped);

@@ -19,7 +19,7 @@ bool is_boilerplate(const std::string& paragraph) {
   const std::string lower = to_lower(paragraph);
   for (const char* mark : {"copyright", "licensed", "license", "licence", "spdx", "all rights reserved",
                            "warranty", "-*-", "vim:", "coding:", "permission is hereby", "redistribution",
-                           "#!", "@author", "eslint", "pragma", "<email>"})
+                           "#!", "bin/env", "@author", "eslint", "pragma", "<email>"})
     if (lower.find(mark) != std::string::npos) return true;
   return false;
 }

@@ -51,6 +51,12 @@ std::vector<int> most_used(const Trajectory& t) {
   return files;
 }
 
+// Examples and tests say little of what the project offers.
+bool is_aside(const Trajectory& t, int file) {
+  const std::string path = to_lower(t.tree[static_cast<size_t>(file)].path);
+  return path.find("example") != std::string::npos || path.find("test") != std::string::npos;
+}
+
 std::string path_of(const Trajectory& t, int file) {
   return ticked(t.tree[static_cast<size_t>(file)].path);
 }
@@ -93,7 +99,7 @@ Lines requirement_lines(const SlotRequest& request) {
   Lines modules;
   for (int file : most_used(t)) {
     const PlanLine& line = t.plan[place[static_cast<size_t>(file)]];
-    if (line.source != "docstring" || modules.size() >= kMaxModules) continue;
+    if (line.source != "docstring" || modules.size() >= kMaxModules || is_aside(t, file)) continue;
     modules.push_back("- " + line.purpose);
   }
   if (!modules.empty()) out.push_back("It should offer:");

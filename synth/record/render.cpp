@@ -21,14 +21,14 @@ void add_control(Segments& out, const char* name, int64_t seq, Kind kind) {
   out.push_back({"", name, seq, kind});
 }
 
-const char* plain_label(Kind kind) {
+const char* plain_label(Kind kind, bool prose) {
   switch (kind) {
     case Kind::requirements:
       return "Requirements:\n";
     case Kind::context:
       return "Context:\n";
     case Kind::plan:
-      return "Plan:\n";
+      return prose ? "Approach:\n" : "Plan:\n";
     case Kind::think:
       return "Think: ";
     case Kind::observe:
@@ -55,12 +55,12 @@ const char* role_of(Kind kind, bool llama3) {
 }
 
 // In chat styles the words that tell a thought from an action are the assistant's own, hence trained.
-const char* chat_label(Kind kind) {
+const char* chat_label(Kind kind, bool prose) {
   switch (kind) {
     case Kind::think:
       return "Think: ";
     case Kind::plan:
-      return "Plan:\n";
+      return prose ? "Approach:\n" : "Plan:\n";
     case Kind::review:
       return "Review:\n";
     case Kind::context:
@@ -100,9 +100,9 @@ Renderer::Renderer(const Trajectory& t, RenderOptions options) : t_(t), options_
                 "one of plain, llama3, chatml", "synth.style");
 }
 
-void Renderer::open(Segments& out, Kind kind, int64_t seq) const {
+void Renderer::open(Segments& out, Kind kind, int64_t seq, bool prose) const {
   if (style_ == Style::plain) {
-    add_text(out, plain_label(kind), seq, Kind::frame);
+    add_text(out, plain_label(kind, prose), seq, Kind::frame);
     return;
   }
   const bool llama3 = style_ == Style::llama3;
@@ -110,7 +110,7 @@ void Renderer::open(Segments& out, Kind kind, int64_t seq) const {
   add_text(out, role_of(kind, llama3), seq, Kind::frame);
   if (llama3) add_control(out, "<|end_header_id|>", seq, Kind::frame);
   add_text(out, llama3 ? "\n\n" : "\n", seq, Kind::frame);
-  add_text(out, chat_label(kind), seq, kind);
+  add_text(out, chat_label(kind, prose), seq, kind);
 }
 
 void Renderer::close(Segments& out, Kind kind, int64_t seq) const {
@@ -165,7 +165,7 @@ RenderedStep Renderer::step(int64_t seq) const {
   if (step.kind != Kind::read) bytes = t_.body_text(step, options_.variant == Variant::repo2agent);
   const bool left_out = step.body.type == Body::Type::slot && bytes.empty() && step.kind != Kind::delegate;
   if (!left_out) {
-    open(out.before, step.kind, seq);
+    open(out.before, step.kind, seq, step.body.type == Body::Type::slot);
     add_text(out.before, action_line(step), seq, step.kind);
     add_text(out.body, std::move(bytes), seq, step.kind);
     close(out.after, step.kind, seq);
@@ -212,6 +212,15 @@ Segments Renderer::raw_file(int file) const {
   add_text(out, "### " + t_.tree[static_cast<size_t>(file)].path + "\n", -1, Kind::text);
   add_text(out, t_.content(file), -1, Kind::text);
   add_text(out, "\n\n", -1, Kind::text);
+  return out;
+}
+
+Segments Renderer::raw_slice(const Body& slice) const {
+  Segments out;
+  const char* continued = slice.begin > 0 ? " (continued)" : "";
+  add_text(out, "### " + t_.tree[static_cast<size_t>(slice.file)].path + continued + "\n", -1, Kind::text);
+  add_text(out, t_.content(slice.file).substr(slice.begin, slice.end - slice.begin), -1, Kind::text);
+  if (slice.end == t_.tree[static_cast<size_t>(slice.file)].size) add_text(out, "\n\n", -1, Kind::text);
   return out;
 }
 

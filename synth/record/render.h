@@ -29,11 +29,13 @@ class Renderer {
   Segments context_text(Kind kind, const std::string& text) const;
   // raw_repos: one file with its path in front.
   Segments raw_file(int file) const;
+  // A slice of it, as a document that begins with the slice would show it.
+  Segments raw_slice(const Body& slice) const;
   int64_t first_delegation() const;  // seq; number of steps if there is none
 
  private:
   enum class Style { plain, llama3, chatml };
-  void open(Segments& out, Kind kind, int64_t seq) const;
+  void open(Segments& out, Kind kind, int64_t seq, bool prose = false) const;
   void close(Segments& out, Kind kind, int64_t seq) const;
   void note(Segments& out, const std::string& text, int64_t seq) const;
   std::string action_line(const Step& step) const;

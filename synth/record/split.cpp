@@ -1,5 +1,6 @@
 // What exceeds seq_len is cut at sub-agents (raw_repos: at files) into the fewest parts, made as even as that
-// number allows. The policy for headers stands in synth/trajectory.h.
+// number allows; a sub-agent or file that is too long alone is first cut between its Writes. The policy for
+// headers stands in synth/trajectory.h.
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -18,6 +19,7 @@ struct Unit {
   Segments segments;
   int64_t tokens = 0;
   int file = -1;
+  int64_t first = 0, last = 0;  // its steps; of raw_repos none
 };
 
 struct Range {
@@ -48,13 +50,14 @@ class Splitter {
       else
         ++*dropped;
     }
-    const auto too_long = [&](const Unit& unit) {
-      std::set<size_t> rows;
-      return header_base_ + add_rows(rows, unit.file) + unit.tokens > budget_;
-    };
-    const auto kept = std::remove_if(units_.begin(), units_.end(), too_long);
-    *dropped += units_.end() - kept;
-    units_.erase(kept, units_.end());
+    std::vector<Unit> whole_units;
+    std::swap(whole_units, units_);
+    for (Unit& unit : whole_units) {
+      if (room(unit.file) >= unit.tokens)
+        units_.push_back(std::move(unit));
+      else
+        cut(unit, dropped);
+    }
     const std::vector<Range> parts = balanced();
     for (size_t i = 0; i < parts.size(); ++i)
       out.push_back({"", "trajectories", part_segments(parts[i], i == 0)});
@@ -70,9 +73,57 @@ class Splitter {
     return tokens;
   }
 
-  void add_unit(Segments segments, int file) {
+  void add_unit(Segments segments, int file, int64_t first = 0, int64_t last = 0) {
     const int64_t tokens = count(segments);
-    units_.push_back({std::move(segments), tokens, file});
+    units_.push_back({std::move(segments), tokens, file, first, last});
+  }
+
+  // What a part of this one file has left beside its header.
+  int64_t room(int file) const {
+    std::set<size_t> rows;
+    return budget_ - header_base_ - add_rows(rows, file);
+  }
+
+  // Adds the pieces of a unit that is too long alone: as many Writes in each as fit.
+  void cut(const Unit& unit, int64_t* dropped) {
+    std::vector<Segments> atoms;  // the first holds all that comes before the first Write, and that Write
+    Segments again;               // stands in front of each later piece
+    if (raw_) {
+      for (const Step& step : t_.steps)
+        if (step.kind == Kind::write && step.body.file == unit.file)
+          atoms.push_back(renderer_.raw_slice(step.body));
+    } else {
+      again = renderer_.as_context(unit.first, unit.first + 1);
+      int64_t from = unit.first;
+      for (int64_t seq = unit.first; seq < unit.last; ++seq) {
+        if (t_.steps[static_cast<size_t>(seq)].kind != Kind::write) continue;
+        atoms.push_back(renderer_.steps(from, seq + 1));
+        from = seq + 1;
+      }
+      if (from < unit.last) atoms.push_back(renderer_.steps(from, unit.last));
+    }
+    const int64_t most = room(unit.file), again_tokens = count(again);
+    Unit piece{{}, 0, unit.file, 0, 0};
+    const auto flush = [&] {
+      if (!piece.segments.empty()) units_.push_back(std::move(piece));
+      piece = {{}, 0, unit.file, 0, 0};
+    };
+    for (size_t i = 0; i < atoms.size(); ++i) {
+      const int64_t tokens = count(atoms[i]);
+      if (piece.tokens + tokens > most) flush();
+      const bool repeat = i > 0 && piece.segments.empty();
+      if (tokens + (repeat ? again_tokens : 0) > most) {
+        ++*dropped;
+        continue;
+      }
+      if (repeat) {
+        piece.segments = again;
+        piece.tokens = again_tokens;
+      }
+      append(piece.segments, std::move(atoms[i]));
+      piece.tokens += tokens;
+    }
+    flush();
   }
 
   void make_units() {
@@ -90,7 +141,7 @@ class Splitter {
       const bool call = last - first > 1;
       const int file =
           call ? t_.agents[static_cast<size_t>(t_.steps[static_cast<size_t>(first) + 1].agent)].file : -1;
-      add_unit(renderer_.steps(first, last), file);
+      add_unit(renderer_.steps(first, last), file, first, last);
       first = last;
     }
   }

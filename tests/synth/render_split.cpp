@@ -40,29 +40,38 @@ TEST_CASE("what fits stays one document", "[unit]") {
   REQUIRE(render_parts(t, {}, *tokenizer, tokens_of(whole, *tokenizer) - 1, &dropped).size() == 2);
 }
 
-TEST_CASE("parts fit at every length, and hold every sub-agent once or count it", "[unit]") {
+TEST_CASE("parts fit at every length, and hold every Write once or count it", "[unit]") {
   const Trajectory t = make_trajectory(make_repository());
   const auto tokenizer = byte_tokenizer();
-  const auto all = trained_bytes({render(t, {})}, Kind::write);
   for (const char* style : {"plain", "llama3"}) {
-    for (int64_t seq_len : {600, 2000, 4000, 12000, 14000, 18000, 24000}) {
+    for (int64_t seq_len : {600, 1200, 2000, 4000, 12000, 14000, 18000, 24000}) {
       INFO(style << " " << seq_len);
-      int64_t dropped = 0;
+      int64_t dropped = 0, missing = 0;
       const RenderOptions options{Variant::repo2agent_search, style};
       const auto parts = render_parts(t, options, *tokenizer, seq_len, &dropped);
-      std::set<int> agents;
+      std::map<int64_t, std::string> written;
       for (const auto& part : parts) {
         REQUIRE(tokens_of(part, *tokenizer) <= seq_len);
-        std::set<int> here;
+        std::set<int64_t> here;
         for (const auto& s : part.segments)
-          if (s.kind == Kind::write) here.insert(t.steps[static_cast<size_t>(s.step)].agent);
-        for (int agent : here) REQUIRE(agents.insert(agent).second);
+          if (s.kind == Kind::write) here.insert(s.step);
+        for (int64_t step : here) REQUIRE(written[step].empty());
+        for (const auto& s : part.segments)
+          if (s.kind == Kind::write) written[s.step] += s.bytes + s.control_token;
       }
-      if (dropped == 0) {
-        REQUIRE(trained_bytes(parts, Kind::write) == trained_bytes({render(t, options)}, Kind::write));
-      } else {
-        REQUIRE(agents.size() < t.agents.size());
+      const Renderer renderer(t, options);
+      for (const Step& step : t.steps) {
+        if (step.kind != Kind::write) continue;
+        std::string whole;
+        for (const auto& s : renderer.steps(step.seq, step.seq + 1))
+          if (s.kind == Kind::write) whole += s.bytes + s.control_token;
+        if (written.count(step.seq))
+          REQUIRE(written[step.seq] == whole);
+        else
+          ++missing;
       }
+      REQUIRE(missing <= dropped);
+      if (seq_len >= 4000) REQUIRE(dropped == 0);
     }
   }
 }
@@ -91,7 +100,7 @@ TEST_CASE("a long lead becomes a part of its own, and parts name only the files 
   const auto tokenizer = byte_tokenizer();
   int64_t dropped = 0;
   const auto parts = render_parts(t, {}, *tokenizer, 4000, &dropped);
-  REQUIRE(dropped == 1);                                          // pkg/big.py alone is longer
+  REQUIRE(dropped == 0);
   REQUIRE(trained_bytes(parts, Kind::requirements).size() == 2);  // text and terminator, once
   REQUIRE(parts.size() >= 3);
   for (const auto& part : parts) {
@@ -102,9 +111,28 @@ TEST_CASE("a long lead becomes a part of its own, and parts name only the files 
     const std::string text = text_of(part.segments);
     REQUIRE(text.find(t.slots[0].chosen) != std::string::npos);
     const bool names_big = text.find("| pkg/big.py |") != std::string::npos;
-    const bool writes_main = text.find("Write pkg/main.py") != std::string::npos;
-    REQUIRE(names_big == writes_main);
+    const bool needs_big = text.find("Write pkg/main.py") != std::string::npos ||
+                           text.find("Write pkg/big.py") != std::string::npos;
+    REQUIRE(names_big == needs_big);
   }
+}
+
+TEST_CASE("pieces of a long sub-agent repeat its brief as masked context", "[unit]") {
+  const Repository r = make_repository();
+  const Trajectory t = make_trajectory(r);
+  const auto tokenizer = byte_tokenizer();
+  int64_t dropped = 0;
+  size_t with_big = 0, trained_briefs = 0;
+  for (const auto& part : render_parts(t, {}, *tokenizer, 4000, &dropped)) {
+    const std::string text = text_of(part.segments);
+    if (text.find("Write pkg/big.py lines") == std::string::npos) continue;
+    ++with_big;
+    REQUIRE(text.find("Delegate pkg/big.py\n") != std::string::npos);
+    for (const auto& s : part.segments)
+      trained_briefs += s.kind == Kind::delegate && s.bytes == "Delegate pkg/big.py\n";
+  }
+  REQUIRE(with_big >= 3);
+  REQUIRE(trained_briefs == 1);
 }
 
 TEST_CASE("parts are even: no smaller cap would do with as many parts", "[unit]") {
@@ -120,15 +148,23 @@ TEST_CASE("parts are even: no smaller cap would do with as many parts", "[unit]"
   REQUIRE((tighter.size() > parts.size() || dropped > 0));
 }
 
-TEST_CASE("raw_repos is split at files", "[unit]") {
-  const Trajectory t = make_trajectory(make_repository());
+TEST_CASE("raw_repos is split at files, a long file at its Writes", "[unit]") {
+  const Repository r = make_repository();
+  const Trajectory t = make_trajectory(r);
   const auto tokenizer = byte_tokenizer();
   int64_t dropped = 0;
-  const auto parts = render_parts(t, {Variant::raw_repos, "plain"}, *tokenizer, 500, &dropped);
-  REQUIRE(dropped == 1);
-  REQUIRE(parts.size() >= 2);
+  const auto parts = render_parts(t, {Variant::raw_repos, "plain"}, *tokenizer, 1500, &dropped);
+  REQUIRE(dropped == 0);
+  std::string all;
   for (const auto& part : parts) {
-    REQUIRE(tokens_of(part, *tokenizer) <= 500);
+    REQUIRE(tokens_of(part, *tokenizer) <= 1500);
     REQUIRE(part.segments.front().bytes.starts_with("### "));
+    for (const auto& s : part.segments)
+      if (!s.bytes.starts_with("### ")) all += s.bytes;
   }
+  std::string expected;
+  for (int file : t.order) expected += t.content(file) + "\n\n";
+  REQUIRE(all == expected);
+  render_parts(t, {Variant::raw_repos, "plain"}, *tokenizer, 500, &dropped);
+  REQUIRE(dropped > 5);  // Writes of a thousand bytes
 }
