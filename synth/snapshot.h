@@ -53,8 +53,8 @@ struct SnapshotOptions {
 Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options);
 
 // The repositories that `input` names: a single repository, or a folder whose entries are repositories and
-// archives (a folder with source files at its top is one repository). Sorted by name. Error{input} if there
-// is none.
+// archives (a folder with source files at its top is one repository), or a .txt file that names one a line.
+// Sorted by name. Error{input} if there is none.
 std::vector<std::string> list_repositories(const std::string& input);
 
 }  // namespace retrace::synth

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "core/log.h"
 #include "synth/input/languages.h"
 #include "synth/input/paths.h"
@@ -13,8 +14,6 @@
 namespace retrace::synth {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Contents {
   bool has_files_of_a_repository = false;
@@ -43,6 +42,34 @@ Contents look_into(const fs::path& folder) {
   return contents;
 }
 
+// One repository or archive a line, relative to the list's folder; '#' starts a comment line.
+std::vector<std::string> read_list(const fs::path& file) {
+  constexpr uint64_t kMaxListBytes = uint64_t{256} << 20;
+  const std::string text = read_file(file, kMaxListBytes);
+  std::vector<std::string> sources;
+  int line_number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    std::string line = text.substr(begin, end - begin);
+    begin = end + 1;
+    ++line_number;
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
+      line.pop_back();
+    if (line.empty() || line[0] == '#') continue;
+    const std::string source = (file.parent_path() / line).string();  // an absolute line stays as it is
+    try {
+      parse_source_name(source);
+    } catch (Error& error) {
+      throw error.in(fmt::format("{}:{}", file.string(), line_number));
+    }
+    sources.push_back(source);
+  }
+  if (sources.empty()) throw Error(Code::input, "the list names no repository", "", file.string());
+  std::sort(sources.begin(), sources.end());
+  sources.erase(std::unique(sources.begin(), sources.end()), sources.end());
+  return sources;
+}
+
 }  // namespace
 
 SourceName parse_source_name(const std::string& source) {
@@ -60,9 +87,9 @@ std::vector<std::string> list_repositories(const std::string& input) {
   const SourceName name = parse_source_name(input);
   if (!fs::is_directory(name.path)) {
     if (is_archive_name(name.path)) return {input};
-    throw Error(Code::input, "neither a folder nor an archive",
-                "archives end in .tar, .tar.gz, .tar.xz, "
-                ".tar.bz2, .tar.zst, .tgz or .zip",
+    if (name.path.extension() == ".txt") return read_list(name.path);
+    throw Error(Code::input, "neither a folder, an archive nor a list",
+                "archives end in .tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst, .tgz or .zip, lists in .txt",
                 input);
   }
   if (is_git_repository(name.path)) return {input};

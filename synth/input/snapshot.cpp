@@ -86,7 +86,7 @@ class Collector {
     kept_bytes_ += file.content.size();
     if (kept_bytes_ > options_.max_repository_bytes)
       throw Error(Code::input, fmt::format("more than {} bytes of source", options_.max_repository_bytes),
-                  "raise synth.max_repository_bytes, or name a part of the repository", snapshot_.origin);
+                  "name a part of the repository", snapshot_.origin);
     for (const auto& span : redacted.spans)
       snapshot_.redactions.push_back({file.path, span.kind, span.offset});
     snapshot_.files.push_back(std::move(file));
@@ -152,6 +152,16 @@ std::vector<bool> without_twins(const std::vector<SourceEntry>& entries, std::ve
   return wanted;
 }
 
+// " (dropped: 3 binary, 1 empty)"
+std::string reasons_text(const std::vector<Dropped>& dropped) {
+  std::map<std::string, int> counts;
+  for (const auto& one : dropped) ++counts[one.reason];
+  std::string text;
+  for (const auto& [reason, count] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, reason);
+  return text.empty() ? ": it is empty" : " (dropped: " + text + ")";
+}
+
 }  // namespace
 
 Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options) {
@@ -179,9 +189,8 @@ Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options
                [&](size_t i, const std::string& bytes) { collector.take(entries[i], bytes); });
   collector.finish();
   if (snapshot.files.empty())
-    throw Error(Code::input,
-                fmt::format("no source file is left ({} entries were dropped)", snapshot.dropped.size()),
-                "see the reasons with synth --dry-run, or relax the filters", source);
+    throw Error(Code::input, "no file is left of it" + reasons_text(snapshot.dropped),
+                "name a repository with source files, or keep more of this one (synth.keep_*)", source);
   return snapshot;
 }
 

@@ -64,7 +64,7 @@ class ArchiveSource : public Source {
     for (size_t index = 0; archive_entry* raw = next(reader.get()); ++index) {
       if (index >= limits.max_entries)
         throw Error(Code::input, fmt::format("more than {} entries", limits.max_entries),
-                    "raise the entry limit if this archive is meant", file_.string());
+                    "unpack it and name the part that is meant", file_.string());
       SourceEntry entry = describe(raw);
       unpacked_bytes += std::min<uint64_t>(entry.size_bytes, limits.max_unpacked_bytes + 1);
       check_bomb(unpacked_bytes, limits);
@@ -132,7 +132,7 @@ class ArchiveSource : public Source {
   void check_bomb(uint64_t unpacked_bytes, const SourceLimits& limits) const {
     if (unpacked_bytes > limits.max_unpacked_bytes)
       throw Error(Code::input, fmt::format("unpacks to more than {} bytes", limits.max_unpacked_bytes),
-                  "raise synth.max_repository_bytes if this archive is meant", file_.string());
+                  "unpack it and name the part that is meant", file_.string());
     if (unpacked_bytes > kRatioFloorBytes && unpacked_bytes / kMaxRatio > packed_bytes_)
       throw Error(Code::input,
                   fmt::format("unpacks to more than {} times its size, as archive bombs do", kMaxRatio),

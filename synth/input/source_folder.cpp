@@ -63,7 +63,7 @@ class FolderSource : public Source {
            const SourceLimits& limits) {
     if (entries_.size() >= limits.max_entries)
       throw Error(Code::input, fmt::format("more than {} entries", limits.max_entries),
-                  "name a smaller folder, or raise the entry limit", folder_.string());
+                  "name a smaller folder", folder_.string());
     SourceEntry entry;
     entry.path = path;
     entry.problem = problem;

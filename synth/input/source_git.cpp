@@ -108,7 +108,7 @@ class GitSource : public Source {
         const git_tree_entry* entry = git_tree_entry_byindex(tree.get(), i);
         if (entries_.size() + ++n_trees > limits.max_entries)
           throw Error(Code::input, fmt::format("more than {} entries in the tree", limits.max_entries),
-                      "raise the entry limit if this repository is meant", where_);
+                      "archive the part that is meant, and name that", where_);
         const std::string name = git_tree_entry_name(entry);
         const std::string path = now.folder.empty() ? name : now.folder + "/" + name;
         const bool is_tree = git_tree_entry_type(entry) == GIT_OBJECT_TREE;

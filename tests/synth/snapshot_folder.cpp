@@ -111,6 +111,8 @@ TEST_CASE("bad folders are one clear error each", "[unit]") {
   REQUIRE(code_of(folder.path().string()) == Code::input);  // empty
   put(folder / "x/picture.png", "\x89PNG\n");
   REQUIRE(code_of((folder / "x").string()) == Code::input);  // nothing is left
+  REQUIRE(error_of([&] { take_snapshot((folder / "x").string(), {}); }).message().find("1 binary") !=
+          std::string::npos);
   put(folder / "note.txt", "hello\n");
   REQUIRE(code_of((folder / "note.txt").string()) == Code::input);  // neither folder nor archive
   put(folder / "y/a.py", "X = 1\n");
@@ -148,4 +150,10 @@ TEST_CASE("list_repositories: one repository, a folder of them, or an error", "[
   REQUIRE(list_repositories(many) == std::vector<std::string>{many});
   REQUIRE(error_of([&] { list_repositories((folder / "nowhere").string()); }).code() == Code::input);
   REQUIRE(error_of([&] { list_repositories(many + "/README.md"); }).code() == Code::input);
+  put(folder / "list.txt", "# two\nmany/b\n\nmany/a\r\nmany/b\n");
+  REQUIRE(list_repositories((folder / "list.txt").string()) ==
+          std::vector<std::string>{many + "/a", many + "/b"});
+  put(folder / "list.txt", "many/b\nmany/missing\n");
+  REQUIRE(error_of([&] { list_repositories((folder / "list.txt").string()); }).where().find("list.txt:2") !=
+          std::string::npos);
 }
