@@ -11,6 +11,7 @@
 #include "core/paths.h"
 #include "core/process.h"
 #include "core/run_config.h"
+#include "core/run_folder.h"
 #include "core/run_lock.h"
 #include "core/signals.h"
 #include "data/config.h"
@@ -21,12 +22,6 @@
 
 namespace retrace::train {
 namespace {
-
-fs::path run_folder_of(const Recipe& recipe) {
-  const auto run = recipe.get<RunConfig>();
-  if (!run.dir.empty()) return run.dir;
-  return fs::path("runs") / (run.name.empty() ? recipe.path().stem().string() : run.name);
-}
 
 fs::path round_folder(const fs::path& run, int round) {
   return run / "rounds" / fmt::format("{:03}", round);
@@ -159,19 +154,6 @@ int train_verb(const Call& call, const Schema& schema) {
   return 0;
 }
 
-int export_verb(const Call& call, const Schema&) {
-  const fs::path from = call.word(0, "a checkpoint folder"), to = call.word(1, "the folder to write");
-  const std::string dtype = call.option("dtype", "bfloat16");
-  if (dtype != "bfloat16" && dtype != "float32")
-    throw Error(Code::usage, fmt::format("--dtype {} is not known", dtype), "use float32 or bfloat16");
-  if (!is_checkpoint(from))
-    throw Error(Code::input, fmt::format("'{}' is no checkpoint: it has no {}", from.string(), kManifestName),
-                "name a folder like RUN/checkpoints/step-100");
-  export_checkpoint(from, to, dtype, call.option("tokenizer", ""));
-  info("wrote {}", to.string());
-  return 0;
-}
-
 // A run that nobody holds cannot be asked: then the lock can be had.
 int save_verb(const Call& call, const Schema&) {
   const fs::path run = call.word(0, "a run folder");
@@ -199,13 +181,6 @@ std::vector<Verb> verbs() {
             {"round", "N", "the round to train; 1 if not given"}},
            true,
            train_verb},
-          {"export",
-           "CHECKPOINT DIR",
-           "write a checkpoint as a Hugging Face folder",
-           {{"dtype", "TYPE", "float32 or bfloat16 (the default)"},
-            {"tokenizer", "PATH", "tokenizer file or folder to put beside the weights"}},
-           false,
-           export_verb},
           {"save", "RUN", "ask the job that runs on a folder for a checkpoint now", {}, false, save_verb}};
 }
 
