@@ -42,7 +42,8 @@ class Scorer {
 // Weights in this process. Each piece is tokenised on its own; the target's first token is scored too. The
 // context is max_context_tokens or the model's own length, whichever is less; an eighth is kept free for the
 // thought. What does not fit is cut from the prefix: first the tree, then the oldest segments after the lead;
-// the lead itself keeps at most half of the room, from its start. The cut does not depend on the thoughts.
+// the lead itself keeps at most half of the room, from its start. Observations between the thought and the
+// target keep a third of what the target leaves, the newest. No cut depends on the thoughts.
 
 std::unique_ptr<Scorer> make_local_scorer(model::Engine& engine,
                                           std::shared_ptr<const data::Tokenizer> tokenizer,

@@ -139,7 +139,8 @@ class Writer {
     Lines lines;
     for (std::string_view line : split_lines(r_.incumbent)) lines.emplace_back(line);
     const FileFacts facts = gather_facts(r_);
-    Lines pool = fresh_facts(facts, lines);
+    size_t known = 0;  // facts that there are, fresh or not
+    const Lines pool = fresh_facts(facts, lines, &known);
     const uint64_t roll = draw(100 + candidate_);
     const bool exchange = candidate_ % 3 == 2 && lines.size() > 2;
     if (!pool.empty()) {
@@ -147,26 +148,22 @@ class Writer {
       const size_t add = exchange ? 1 : std::min<size_t>(pool.size(), 1 + roll % 3);
       const size_t from = static_cast<size_t>(candidate_ * 3) % pool.size();
       for (size_t i = 0; i < add; ++i) lines.insert(lines.end() - 1, pool[(from + i) % pool.size()]);
-    } else if (lines.size() > 2 && candidate_ % 2 == 1) {
-      lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(1 + roll % (lines.size() - 2)));
+    } else if (known > 0 && lines.size() > 2) {
+      const uint64_t line = (draw(100) + candidate_) % (lines.size() - 2);
+      lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(1 + line));
     } else {
-      uint64_t shift = candidate_;
-      std::string other;
-      do {
-        other = r_.before_reading ? opening(phrases::kBeforeReading, facts, ++shift)
-                                  : opening(phrases::kBeforeWriting, facts, ++shift);
-      } while (other == lines.front());
-      lines.front() = std::move(other);
+      return thought();
     }
     return lines;
   }
 
-  Lines fresh_facts(const FileFacts& facts, const Lines& lines) const {
+  Lines fresh_facts(const FileFacts& facts, const Lines& lines, size_t* known) const {
     Lines all = context_facts(r_, facts);
     if (r_.oracle) {
       const Lines outline = outline_facts(r_);
       all.insert(all.begin(), outline.begin(), outline.end());
     }
+    *known = all.size();
     Lines pool;
     for (uint32_t i : permutation(static_cast<uint32_t>(all.size()), r_.seed, stream_))
       if (std::find(lines.begin(), lines.end(), all[i]) == lines.end()) pool.push_back(all[i]);

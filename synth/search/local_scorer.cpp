@@ -29,7 +29,7 @@ class LocalScorer : public Scorer {
 
   std::vector<ScoreResult> score_segments(const ScoreRequest& request) override {
     const Ids target = tokenizer_->encode(request.target);
-    const Ids close = ids_of(request.close);
+    const Ids close = close_ids(request.close, (limit_ - static_cast<int64_t>(target.size())) / 3);
     const auto fixed = static_cast<int64_t>(target.size() + close.size());
     const int64_t room = limit_ - fixed - limit_ / 8;
     std::vector<ScoreResult> out(request.thoughts.size());
@@ -80,6 +80,29 @@ class LocalScorer : public Scorer {
   Ids ids_of(std::span<const data::Segment> segments) const {
     Ids out;
     for (const data::Segment& s : segments) append(out, ids_of(s));
+    return out;
+  }
+
+  // What follows the thought. Where that is more than `most` ids, observations lose their ids from the front,
+  // the oldest first.
+  Ids close_ids(std::span<const data::Segment> close, int64_t most) const {
+    std::vector<Ids> pieces;
+    int64_t total = 0;
+    for (const data::Segment& s : close) {
+      pieces.push_back(ids_of(s));
+      total += static_cast<int64_t>(pieces.back().size());
+    }
+    Ids out;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      Ids& ids = pieces[i];
+      const bool text = close[i].kind == data::Kind::observe && close[i].control_token.empty();
+      if (text && total > most) {
+        const int64_t cut = std::min(total - most, static_cast<int64_t>(ids.size()));
+        ids.erase(ids.begin(), ids.begin() + cut);
+        total -= cut;
+      }
+      append(out, ids);
+    }
     return out;
   }
 

@@ -108,6 +108,23 @@ TEST_CASE("a context that is too long keeps the lead and the newest, by a cut th
   REQUIRE(kept.size() > 200);
 }
 
+TEST_CASE("long observations between thought and target are cut to their newest, alike for all", "[unit]") {
+  ByteEngine engine;
+  const auto scorer = make_local_scorer(engine, byte_tokenizer(), 400);
+  const std::vector<data::Segment> prefix = {text("prefix")};
+  const std::vector<data::Segment> close = {
+      text("[end of thought]"), text(std::string(300, 'o') + "1", Kind::observe),
+      text(std::string(300, 'n') + "2", Kind::observe), text("Write x")};
+  ScoreRequest request{prefix, 0, {"thought", "other"}, close, std::string(100, 'x')};
+  const auto results = scorer->score_segments(request);
+  REQUIRE((results[0].n_tokens == 100 && results[1].n_tokens == 100));
+  std::string shown;
+  for (int32_t id : engine.last_continuations[0]) shown += static_cast<char>(id);
+  REQUIRE(shown.starts_with("thought[end of thought]n"));
+  REQUIRE(shown.find("n2Write xxxx") != std::string::npos);
+  REQUIRE(shown.size() == 7 + 100 + 100);
+}
+
 TEST_CASE("a thought that would not fit is rejected, and so is a target that leaves no room", "[unit]") {
   ByteEngine engine;
   const auto scorer = make_local_scorer(engine, byte_tokenizer(), 400);
