@@ -39,9 +39,9 @@ class PieceCache {
 class Bpe {
  public:
   // `tokens` are the bytes of each id ("" = no such id). `whole_pieces`: a piece that is a token is taken as
-  // it is (HF's ignore_merges; always so for ranks). Ids in `blocked` are never made from text. Error{input}
-  // if one of the 256 bytes has no token and none is allowed to be missing (ranks), or if a merge makes a
-  // blocked id; Error{corrupt} if a merge's result is not its parts joined.
+  // it is (HF's ignore_merges; always so for ranks). Ids in `blocked` are never made from text.
+  // Error{corrupt} if ranks lack one of the 256 bytes or a merge's result is not its parts joined;
+  // Error{input} if a merge makes a blocked id.
   static Bpe from_ranks(std::vector<std::string> tokens);
   static Bpe from_merges(std::vector<std::string> tokens, const std::vector<Merge>& merges, bool whole_pieces,
                          const std::vector<bool>& blocked);

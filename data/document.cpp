@@ -26,6 +26,15 @@ std::array<float, kNumKinds> weight_table(const std::map<std::string, double>& l
   return table;
 }
 
+std::vector<TokenId> encode(const Tokenizer& tokenizer, const std::string& bytes,
+                            const std::string& document) {
+  try {
+    return tokenizer.encode(bytes);
+  } catch (Error& error) {
+    throw error.in(document);
+  }
+}
+
 }  // namespace
 
 const char* kind_name(Kind kind) {
@@ -67,7 +76,7 @@ TokenisedDocument tokenise(const Document& document, const Tokenizer& tokenizer,
     const float weight = weights[static_cast<size_t>(segment.kind)];
     if (segment.kind != Kind::frame) last = segment.kind;
     if (segment.control_token.empty()) {
-      const std::vector<TokenId> ids = tokenizer.encode(segment.bytes);
+      const std::vector<TokenId> ids = encode(tokenizer, segment.bytes, document.id);
       put(ids.data(), ids.size(), segment.kind, weight);
     } else {
       const auto id = tokenizer.special(segment.control_token);

@@ -55,8 +55,8 @@ struct TokenisedDocument {
 
 // Tokenises segment by segment: no token straddles a boundary. BOS in front (weight 0) if add_bos and the
 // tokenizer has one; EOS at the end if add_eos and there is one, with kind and weight of the last segment
-// that is not a frame. Kinds that loss_weights does not name keep their default. Error{input} if a control
-// token is unknown to the tokenizer.
+// that is not a frame. Kinds that loss_weights does not name keep their default. Error{input}, with the
+// document's id, if a control token is unknown to the tokenizer or a byte has no token.
 TokenisedDocument tokenise(const Document& document, const Tokenizer& tokenizer,
                            const std::map<std::string, double>& loss_weights, bool add_bos, bool add_eos);
 

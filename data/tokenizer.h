@@ -18,7 +18,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
   // Ids of arbitrary bytes (invalid UTF-8 included), never a special id. decode(encode(x)) == x for
-  // byte-level BPE.
+  // byte-level BPE. Error{input} on a byte that the vocabulary lacks (SmolLM2 has no token for 21 of the 256,
+  // e.g. 0x1D): whoever packs counts such a document as dropped.
   virtual std::vector<TokenId> encode(std::string_view bytes) const = 0;
   // Bytes of ids; special tokens give their text, or nothing if skip_special. Error{input} on an id out of
   // range.

@@ -96,6 +96,7 @@ TEST_CASE("unknown control tokens, kinds and weights are errors", "[unit]") {
   const Error error = error_of([&] { tokenise(document, *tokenizer, {}, true, true); });
   REQUIRE(error.code() == Code::input);
   REQUIRE(error.message().find("<|python_tag|>") != std::string::npos);
+  REQUIRE(error.where() == "doc-1");
   document.segments = {{"both", "<|eot_id|>", -1, Kind::frame}};
   REQUIRE(error_of([&] { tokenise(document, *tokenizer, {}, true, true); }).code() == Code::internal);
 }
