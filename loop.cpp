@@ -138,10 +138,11 @@ std::unique_ptr<model::WeightSource> Loop::base_weights(const model::LlamaConfig
   return model::open_hf_weights(resolve_path(model.path), config);
 }
 
-std::string Loop::weights_name(const std::string& checkpoint) const {
-  if (checkpoint.empty()) return base_is_random() ? "random" : "base";
-  return "step-" + fs::path(checkpoint).filename().string().substr(5) + " of " +
-         fs::path(checkpoint).parent_path().parent_path().filename().string();
+// By variant and step, never by folder: the name goes into records whose bytes must not depend on where a run
+// lives.
+std::string Loop::weights_name(const Branch& branch) const {
+  if (branch.checkpoint.empty()) return base_is_random() ? "random" : "base";
+  return branch.variant + " " + fs::path(branch.checkpoint).filename().string();
 }
 
 void Loop::do_round(int64_t round) {
@@ -161,6 +162,8 @@ void Loop::do_round(int64_t round) {
                  to_text({{"round", round},
                           {"variant", branch.variant},
                           {"start", start_name_},
+                          {"scorer", scorer_name_},
+                          {"judge", judge_name_},
                           {"train", trained},
                           {"heldout", {{"before", before}, {"after", after}}}},
                          1) +
@@ -183,8 +186,8 @@ void Loop::synthesise(int64_t round, const Branch& main) {
   const bool searching = search.preset != "none" && have_weights;
   const bool judging =
       searching && search.judge == "previous" && branches_.size() > 1 && !branches_[1].checkpoint.empty();
-  if (searching) scorer_name_ = weights_name(main.checkpoint);
-  if (judging) judge_name_ = weights_name(branches_[1].checkpoint);
+  if (searching) scorer_name_ = weights_name(main);
+  if (judging) judge_name_ = weights_name(branches_[1]);
   if (searching && !finished) {
     engine = engine_of(main.checkpoint);
     scorer = synth::make_local_scorer(*engine, tokenizer_.tokenizer, search.max_context);
@@ -292,7 +295,7 @@ Json Loop::evaluate(const Branch& branch, const fs::path& out, const std::vector
   job.engine = engine.get();
   job.tokenizer = tokenizer_.tokenizer;
   job.ranks = ranks_;
-  job.model_name = branch.variant + ", " + weights_name(branch.checkpoint);
+  job.model_name = weights_name(branch);
   job.perplexity_sets = sets;
   job.tasks = tasks;
   return eval::run_evaluation(recipe_, job);

@@ -45,7 +45,7 @@ class Loop {
   void finish();
   std::unique_ptr<model::Engine> engine_of(const std::string& checkpoint) const;
   std::unique_ptr<model::WeightSource> base_weights(const model::LlamaConfig& config) const;
-  std::string weights_name(const std::string& checkpoint) const;
+  std::string weights_name(const Branch& branch) const;
   model::LlamaConfig llama_config() const;
   bool base_is_random() const;
   double timeout_s() const;

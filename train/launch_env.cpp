@@ -30,7 +30,7 @@ int derived_port(const std::string& job) {
 
 LaunchEnv from_torchrun(const GetEnv& get) {
   LaunchEnv env;
-  env.launcher = "torchrun";
+  env.launcher = get("RETRACE_LAUNCHER") ? "retrace" : "torchrun";
   env.rank = number(get, "RANK");
   env.size = number(get, "WORLD_SIZE");
   env.local_rank = number(get, "LOCAL_RANK", env.rank);

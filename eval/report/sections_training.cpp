@@ -43,7 +43,8 @@ double number_at(const Json& json, std::initializer_list<const char*> path) {
 
 std::string show_number(double value, int digits) {
   if (!std::isfinite(value)) return "-";
-  if (value == std::floor(value) && std::fabs(value) < 1e15) return fmt::format("{:.0f}", value);
+  if (std::fabs(value) >= 1e7) return fmt::format("{:.2e}", value);
+  if (value == std::floor(value)) return fmt::format("{:.0f}", value);
   return fmt::format("{:.{}f}", value, digits);
 }
 

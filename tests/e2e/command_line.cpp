@@ -26,6 +26,12 @@ TEST_CASE("bad input gives one clear error and its exit status", "[e2e]") {
              "\"max_position_embeddings\": 128, \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0, "
              "\"hidden_act\": \"silu\"}");
   write_text(temp.path() / "cut" / "model.safetensors", "\x40");
+  for (const char* name : {"other", "cut"})
+    REQUIRE(retrace::e2e::retrace({"tokenizer", "train", repos.string(), "--out",
+                                   (temp.path() / name / "tokenizer").string(), "--vocab-size", "300"})
+                .exit_status == 0);
+  for (const char* name : {"other", "cut"})
+    fs::rename(temp.path() / name / "tokenizer" / "tokenizer.json", temp.path() / name / "tokenizer.json");
   struct Case {
     std::vector<std::string> words;
     int status;

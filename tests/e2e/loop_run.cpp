@@ -54,10 +54,15 @@ TEST_CASE("the loop runs whole and leaves what README promises", "[e2e]") {
     for (const auto& r : slices["repositories"])
       REQUIRE(place.emplace(r["name"].get<std::string>(), r["fold"].get<std::string>() + to_text(r["round"]))
                   .second);
-    const Json summary = json_file(run / "rounds/002/synth/summary.json");
-    REQUIRE(to_text(summary).find("step-12") != std::string::npos);
-    const Json round_1 = json_file(run / "rounds/001/synth/summary.json");
-    REQUIRE(to_text(round_1).find("step-") == std::string::npos);
+    REQUIRE(json_file(run / "rounds/001/round.json")["scorer"] == "none");
+    REQUIRE(json_file(run / "rounds/002/round.json")["scorer"] == "repo2agent_search step-12");
+    REQUIRE(json_file(run / "rounds/002/round.json")["judge"] == "raw_repos step-8");
+    const auto shown = retrace::e2e::retrace(
+        {"show", (run / "rounds/002/synth/trajectories.traj").string(), "--as", "json"});
+    REQUIRE(shown.exit_status == 0);
+    const Json record = parse_json(shown.output, "show");
+    REQUIRE(place.at(record["repo"]["origin"].get<std::string>()) == "train2");
+    REQUIRE(to_text(record).find("repo2agent_search step-12") != std::string::npos);
   }
   SECTION("a secret in the source reaches no file of the run, and source text forges no special token") {
     for (const auto& entry : fs::recursive_directory_iterator(run))
