@@ -61,7 +61,7 @@ struct SandboxConfig {
               "none runs model-written code with your rights: only where nothing can be harmed")
             .choices({"bwrap", "none"}),
         field("python", &S::python, "Interpreter of model-written Python"),
-        field("timeout_s", &S::timeout_s, "Wall clock of one program, start of the interpreter included")
+        field("timeout_s", &S::timeout_s, "Wall clock of one program, once its interpreter is up")
             .unit("s")
             .range(0.1, 86400),
         field("memory_mib", &S::memory_mib, "Address space of a program").unit("MiB").range(64, 1 << 20),

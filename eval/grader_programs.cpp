@@ -31,7 +31,7 @@ def pack(x, depth=0):
         items = []
         for y in x:
             items.append(pack(y, depth + 1))
-            if len(items) > 1000000: raise ValueError("an iterator does not end")
+            if len(items) > 100000: raise ValueError("an iterator does not end")
         return {"n": items}
     return {"o": type(x).__name__[:100]}
 
@@ -97,7 +97,7 @@ def serve():
         named = unpack(call["named"])
         answer = attempt(lambda: function(*args, **named))
         try: send(channel[1], answer)
-        except ValueError as e: send(channel[1], {"raised": "ValueError", "text": str(e)})
+        except (ValueError, MemoryError) as e: send(channel[1], {"raised": type(e).__name__, "text": str(e)})
 serve()
 )py";
 

@@ -139,7 +139,7 @@ std::vector<std::string> Sandbox::command_of(const Program& program) const {
               "--tmpfs", "/work", "--remount-ro", "/", "--chdir", "/work", "--seccomp",
               std::to_string(kFilterDescriptor), "--"});
   }
-  const int64_t cpu_s = static_cast<int64_t>(std::ceil(config_.timeout_s)) + 1;
+  const int64_t cpu_s = static_cast<int64_t>(std::ceil(config_.timeout_s)) + 2;
   add(out, {"/usr/bin/prlimit", "--core=0", fmt::format("--cpu={}", cpu_s),
             fmt::format("--as={}", config_.memory_mib << 20),
             fmt::format("--fsize={}", config_.work_mib << 20), "--nofile=64"});
@@ -154,7 +154,7 @@ std::vector<std::string> Sandbox::command_of(const Program& program) const {
 std::string Sandbox::probe() const {
   std::vector<Program> programs(1);
   programs[0].argv = {config_.python, "-s", "-B", "-c", kProbe};
-  const Outcome outcome = run(std::move(programs));
+  const Outcome outcome = run_for(kStartUpLimit_s, std::move(programs), Fd(), 0);
   const ProgramEnd& end = outcome.ends[0];
   const std::string output(trim(end.output));
   if (outcome.timed_out) return "a trivial program did not end in time";
@@ -167,6 +167,11 @@ std::string Sandbox::probe() const {
 }
 
 Outcome Sandbox::run(std::vector<Program> programs, const Fd& message, size_t max_message_bytes) const {
+  return run_for(config_.timeout_s, std::move(programs), message, max_message_bytes);
+}
+
+Outcome Sandbox::run_for(double timeout_s, std::vector<Program> programs, const Fd& message,
+                         size_t max_message_bytes) const {
   std::vector<SpawnPlan> plans;
   for (auto& program : programs) {
     SpawnPlan plan;
@@ -182,8 +187,8 @@ Outcome Sandbox::run(std::vector<Program> programs, const Fd& message, size_t ma
     }
     plans.push_back(std::move(plan));
   }
-  return run_plans(std::move(plans), config_.timeout_s, static_cast<size_t>(config_.output_kib) << 10,
-                   message.get(), max_message_bytes);
+  return run_plans(std::move(plans), timeout_s, static_cast<size_t>(config_.output_kib) << 10, message.get(),
+                   max_message_bytes);
 }
 
 Json Sandbox::describe() const {

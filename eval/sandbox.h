@@ -62,7 +62,8 @@ class Sandbox {
   explicit Sandbox(const SandboxConfig& config);
   // Runs programs side by side until the first of them ends, one prints too much, or time is up; then kills
   // whatever is left, with all its children. `message` (a read end, or none) is read to its end, at most
-  // max_message_bytes.
+  // max_message_bytes; where there is one, the clock of timeout_s starts with its first byte, so that a busy
+  // machine's start-up does not count.
   Outcome run(std::vector<Program> programs, const Fd& message = Fd(),
               size_t max_message_bytes = 1 << 20) const;
   Json describe() const;  // for results: mode, limits, whether root rights were dropped
@@ -70,6 +71,8 @@ class Sandbox {
 
  private:
   std::vector<std::string> command_of(const Program& program) const;
+  Outcome run_for(double timeout_s, std::vector<Program> programs, const Fd& message,
+                  size_t max_message_bytes) const;
   std::string probe() const;  // "" or what went wrong
   SandboxConfig config_;
   std::string bwrap_, filter_;

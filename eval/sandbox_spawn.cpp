@@ -2,8 +2,8 @@
 
 #include <grp.h>
 #include <poll.h>
-#include <sys/syscall.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -165,8 +165,10 @@ Outcome run_plans(std::vector<SpawnPlan> plans, double timeout_s, size_t max_out
                   size_t max_message_bytes) {
   const Fd null_device(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (null_device.get() < 0) fail(Code::io, "cannot open /dev/null: {}", std::strerror(errno));
-  const auto deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout_s));
+  const auto after = [](double seconds) {
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  };
+  auto deadline = after(message >= 0 ? kStartUpLimit_s : timeout_s);
   std::vector<std::unique_ptr<Child>> children;
   for (auto& plan : plans) children.push_back(std::make_unique<Child>(plan, null_device.get()));
   plans.clear();  // our copies of their descriptors: a pipe ends when the program's own end closes
@@ -200,12 +202,11 @@ Outcome run_plans(std::vector<SpawnPlan> plans, double timeout_s, size_t max_out
     const int ready = poll(watched.data(), watched.size(), static_cast<int>(std::min<int64_t>(left, 60000)));
     if (ready < 0 && errno != EINTR) fail(Code::io, "cannot wait for a program: {}", std::strerror(errno));
     if (ready <= 0) continue;
-    if (!read_all(false)) break;
-    if (watched.back().revents) {
-      read_all(true);
-      break;
-    }
+    const bool was_silent = outcome.message.empty();
+    if (!read_all(false) || watched.back().revents) break;
+    if (was_silent && !outcome.message.empty()) deadline = after(timeout_s);
   }
+  read_all(true);
   for (size_t i = 0; i < children.size(); ++i) outcome.ends[i].exit_status = children[i]->stop();
   return outcome;
 }

@@ -19,6 +19,8 @@ struct SpawnPlan {
   bool own_folder = false;                      // in a new temporary folder, removed afterwards
 };
 
+inline constexpr double kStartUpLimit_s = 60;  // until the first byte of a message
+
 Outcome run_plans(std::vector<SpawnPlan> plans, double timeout_s, size_t max_output_bytes, int message,
                   size_t max_message_bytes);
 
