@@ -148,6 +148,8 @@ class Writer {
       const size_t add = exchange ? 1 : std::min<size_t>(pool.size(), 1 + roll % 3);
       const size_t from = static_cast<size_t>(candidate_ * 3) % pool.size();
       for (size_t i = 0; i < add; ++i) lines.insert(lines.end() - 1, pool[(from + i) % pool.size()]);
+      // Few facts would soon repeat a text: the opening changes too.
+      if (pool.size() < 3) lines.front() = other_opening(facts, lines.front());
     } else if (known > 0 && lines.size() > 2) {
       const uint64_t line = (draw(100) + candidate_) % (lines.size() - 2);
       lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(1 + line));
@@ -155,6 +157,15 @@ class Writer {
       return thought();
     }
     return lines;
+  }
+
+  // A wording that the candidate's number picks, not the one that stands there.
+  std::string other_opening(const FileFacts& facts, const std::string& now) const {
+    for (uint64_t shift = candidate_;; ++shift) {
+      std::string other = r_.before_reading ? opening(phrases::kBeforeReading, facts, shift)
+                                            : opening(phrases::kBeforeWriting, facts, shift);
+      if (other != now) return other;
+    }
   }
 
   Lines fresh_facts(const FileFacts& facts, const Lines& lines, size_t* known) const {
