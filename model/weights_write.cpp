@@ -130,11 +130,42 @@ void check_replaceable(const fs::path& folder, const NamedBytes& files) {
                   "name an empty or a new folder");
 }
 
-// In the place of an earlier export; between the two renames there is neither.
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) throw Error(Code::io, fmt::format("cannot remove {}: {}", path.string(), error.message()));
+}
+
+// In the place of an earlier export; between the two renames there is neither, and a failure there brings the
+// earlier one back.
 void put_in_place(const fs::path& made, const fs::path& folder, const fs::path& aside) {
-  if (fs::exists(folder)) rename_durably(folder, aside);
-  rename_durably(made, folder);
-  fs::remove_all(aside);
+  const bool replaces = fs::exists(folder);
+  try {
+    if (replaces) rename_durably(folder, aside);
+    rename_durably(made, folder);
+  } catch (const Error&) {
+    if (replaces && !fs::exists(folder)) rename_durably(aside, folder);
+    throw;
+  }
+  remove_tree(aside);
+}
+
+void write_files(const fs::path& folder, const LlamaConfig& config, const WeightSource& weights,
+                 const HfFolderOptions& options, const NamedBytes& files, const std::string& name) {
+  const std::vector<UnitSpec> units = unit_specs(config);
+  std::vector<const ParameterSpec*> specs;
+  for (const UnitSpec& unit : units)
+    for (const ParameterSpec& spec : unit.parameters) specs.push_back(&spec);
+  std::sort(specs.begin(), specs.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
+  const bool bf16 = options.dtype == "bfloat16";
+  const std::vector<Shard> shards = plan_shards(specs, bf16 ? 2 : 4, options.shard_bytes);
+  Progress progress(fmt::format("writing {}", name), static_cast<uint64_t>(config.num_parameters()),
+                    "parameters");
+  for (const Shard& shard : shards) write_shard(folder, shard, bf16, weights, progress);
+  if (shards.size() > 1) write_file(folder / "model.safetensors.index.json", index_text(shards));
+  write_file(folder / "config.json", to_text(to_hf_json(config, options.dtype), 2) + "\n");
+  write_file(folder / "generation_config.json", to_text(generation_config(config), 2) + "\n");
+  for (const auto& [file, bytes] : files) write_file(folder / file, bytes);
 }
 
 }  // namespace
@@ -153,25 +184,18 @@ void write_hf_folder(const fs::path& folder_as_given, const LlamaConfig& config,
   const std::string name = folder.filename().string();
   const fs::path partial = folder.parent_path() / ("." + name + ".partial"),
                  aside = folder.parent_path() / ("." + name + ".old");
-  fs::remove_all(partial);
-  fs::remove_all(aside);
-  make_folders(partial);
-
-  const std::vector<UnitSpec> units = unit_specs(config);
-  std::vector<const ParameterSpec*> specs;
-  for (const UnitSpec& unit : units)
-    for (const ParameterSpec& spec : unit.parameters) specs.push_back(&spec);
-  std::sort(specs.begin(), specs.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
-  const bool bf16 = options.dtype == "bfloat16";
-  const std::vector<Shard> shards = plan_shards(specs, bf16 ? 2 : 4, options.shard_bytes);
-  Progress progress(fmt::format("writing {}", name), static_cast<uint64_t>(config.num_parameters()),
-                    "parameters");
-  for (const Shard& shard : shards) write_shard(partial, shard, bf16, weights, progress);
-  if (shards.size() > 1) write_file(partial / "model.safetensors.index.json", index_text(shards));
-  write_file(partial / "config.json", to_text(to_hf_json(config, options.dtype), 2) + "\n");
-  write_file(partial / "generation_config.json", to_text(generation_config(config), 2) + "\n");
-  for (const auto& [file, bytes] : files) write_file(partial / file, bytes);
-  put_in_place(partial, folder, aside);
+  if (fs::exists(aside) && !fs::exists(folder)) rename_durably(aside, folder);  // killed between two renames
+  remove_tree(partial);
+  remove_tree(aside);
+  try {
+    make_folders(partial);
+    write_files(partial, config, weights, options, files, name);
+    put_in_place(partial, folder, aside);
+  } catch (...) {
+    std::error_code ignored;  // what was thrown matters more
+    fs::remove_all(partial, ignored);
+    throw;
+  }
 }
 
 }  // namespace retrace::model

@@ -242,29 +242,49 @@ TEST_CASE("weights: an export replaces an export and nothing else", "[unit]") {
   REQUIRE_FALSE(fs::exists(folder / "n"));
 }
 
-TEST_CASE("weights: a write that fails leaves no folder", "[unit]") {
+TEST_CASE("weights: a write that fails leaves no folder, or the one that was there", "[unit]") {
+  const LlamaConfig config = small_shape(true);
+  for (const bool replaces : {false, true}) {
+    TempFolder folder;
+    for (int nth = 1;; ++nth) {
+      fs::remove_all(folder / "m");
+      if (replaces) write_hf_folder(folder / "m", config, *random_weights(config, 1, 0.02), {});
+      int count = 0;
+      set_file_operation_hook([&](const char* operation, const fs::path& path) {
+        if (++count == nth) throw Error(Code::io, fmt::format("{} failed", operation), "", path.string());
+      });
+      bool failed = false;
+      try {
+        write_hf_folder(folder / "m", config, *random_weights(config, 2, 0.02), {});
+      } catch (const Error&) {
+        failed = true;
+      }
+      set_file_operation_hook(nullptr);
+      REQUIRE_FALSE(fs::exists(folder / ".m.partial"));
+      REQUIRE((fs::exists(folder / "m") || (failed && !replaces)));
+      if (fs::exists(folder / "m"))
+        REQUIRE_NOTHROW(open_hf_weights(folder / "m", read_llama_config(folder / "m")));
+      if (!failed) {
+        REQUIRE(nth > 10);
+        break;
+      }
+    }
+  }
+}
+
+TEST_CASE("weights: an export killed between its two renames is found again", "[unit]") {
   const LlamaConfig config = small_shape(true);
   TempFolder folder;
-  for (int nth = 1;; ++nth) {
-    int count = 0;
-    set_file_operation_hook([&](const char* operation, const fs::path& path) {
-      if (++count == nth) throw Error(Code::io, fmt::format("{} failed", operation), "", path.string());
-    });
-    bool failed = false;
-    try {
-      write_hf_folder(folder / "m", config, *random_weights(config, 1, 0.02), {});
-    } catch (const Error&) {
-      failed = true;
-    }
-    set_file_operation_hook(nullptr);
-    if (fs::exists(folder / "m"))
-      REQUIRE_NOTHROW(open_hf_weights(folder / "m", read_llama_config(folder / "m")));
-    if (!failed) {
-      REQUIRE(nth > 10);
-      break;
-    }
-    fs::remove_all(folder / "m");
-  }
+  write_hf_folder(folder / ".m.old", config, *random_weights(config, 1, 0.02), {});
+  set_file_operation_hook([&](const char* operation, const fs::path&) {
+    if (std::string(operation) == "write") throw Error(Code::io, "disk full");
+  });
+  REQUIRE(error_of([&] {
+            write_hf_folder(folder / "m", config, *random_weights(config, 2, 0.02), {});
+          }).code() == Code::io);
+  set_file_operation_hook(nullptr);
+  REQUIRE_NOTHROW(open_hf_weights(folder / "m", config));
+  REQUIRE(list_folder(folder.path()) == std::vector<std::string>{"m"});
 }
 
 TEST_CASE("weights: half-width floats", "[unit]") {
