@@ -13,6 +13,8 @@
 namespace retrace::train {
 namespace {
 
+constexpr const char* kRemoving = ".removing";
+
 std::optional<int64_t> step_of(const std::string& name) {
   constexpr std::string_view kPrefix = "step-";
   if (name.compare(0, kPrefix.size(), kPrefix) != 0) return std::nullopt;
@@ -79,7 +81,7 @@ void clean_leftovers(const fs::path& root) {
     if (!step_of(path.stem().string())) continue;
     if (extension == ".old" && !fs::exists(root / path.stem())) {
       rename_durably(path, root / path.stem());
-    } else if (extension == ".partial" || extension == ".removing" || extension == ".old") {
+    } else if (extension == ".partial" || extension == kRemoving || extension == ".old") {
       warn("removing '{}', which an interrupted save or purge left", path.string());
       fs::remove_all(path);
     }
@@ -87,6 +89,8 @@ void clean_leftovers(const fs::path& root) {
 }
 
 void purge_checkpoints(const fs::path& root, const CheckpointConfig& config, int64_t round, int64_t step) {
+  for (const std::string& name : list_folder(root))  // an earlier purge was cut short
+    if (name.ends_with(kRemoving)) fs::remove_all(root / name);
   int64_t kept = 0;
   for (const CheckpointFolder& folder : list_checkpoints(root)) {
     if (folder.step > step) continue;
@@ -99,7 +103,7 @@ void purge_checkpoints(const fs::path& root, const CheckpointConfig& config, int
     if (progress.round != round || progress.round_done) continue;
     if (config.keep_every > 0 && folder.step % config.keep_every == 0) continue;
     if (++kept <= config.keep) continue;
-    const fs::path doomed = folder.path.string() + ".removing";
+    const fs::path doomed = folder.path.string() + kRemoving;
     rename_durably(folder.path, doomed);
     failpoint("during_purge", step);
     fs::remove_all(doomed);

@@ -30,6 +30,10 @@ std::string attempt(int rank, Work work) {
   try {
     work();
     return "";
+  } catch (const Error& error) {
+    if (error.code() == Code::distributed) throw;  // a lost rank is no failed save
+    const std::string place = error.where().empty() ? "" : error.where() + ": ";
+    return fmt::format("rank {}: {}{}", rank, place, error.message());
   } catch (const std::exception& problem) {
     return fmt::format("rank {}: {}", rank, problem.what());
   }
@@ -89,7 +93,8 @@ bool CheckpointSaver::save(Manifest draft, bool must, double timeout_s) {
     throw Error(Code::io, fmt::format("{} ({} failures in a row)", message, failures_),
                 "make room on the disk and start again: training resumes from the newest checkpoint",
                 fmt::format("step {}", step));
-  warn("{}; training goes on ({} of {} failures)", message, failures_, config_.max_failures);
+  if (world_.first())
+    warn("{}; training goes on ({} of {} failures)", message, failures_, config_.max_failures);
   return false;
 }
 
@@ -104,24 +109,31 @@ std::string CheckpointSaver::publish(const std::string& key, const fs::path& par
                                      double timeout_s) {
   const int64_t step = draft.progress.step;
   const fs::path target = root_ / fmt::format("step-{}", step), old = target.string() + ".old";
+  std::vector<WrittenPart> parts;
+  std::string of_parts;
   std::string problem = attempt(0, [&] {
-    std::vector<WrittenPart> parts;
     for (int r = 0; r < world_.size(); ++r) {
       const std::string text = world_.coordinator().wait(fmt::format("{}/part/{}", key, r), timeout_s);
-      if (text.compare(0, 3, "ok ") != 0) throw Error(Code::io, text);
-      parts.push_back(part_from(text.substr(3), fmt::format("rank {}'s part", r)));
+      if (text.compare(0, 3, "ok ") == 0)
+        parts.push_back(part_from(text.substr(3), fmt::format("rank {}'s part", r)));
+      else
+        of_parts += (of_parts.empty() ? "" : "; ") + text;
     }
-    draft.world = world_.size();
-    assemble(shards_.layout(), parts, draft);
-    failpoint("before_manifest", step);
-    write_manifest(partial / kManifestName, manifest_text(draft), step);
-    sync_folder(partial);
-    failpoint("before_rename", step);
-    fs::remove_all(old);
-    if (fs::exists(target)) rename_durably(target, old);
-    rename_durably(partial, target);
-    root_hash_ = draft.root;
   });
+  if (problem.empty()) problem = of_parts;
+  if (problem.empty())
+    problem = attempt(0, [&] {
+      draft.world = world_.size();
+      assemble(shards_.layout(), parts, draft);
+      failpoint("before_manifest", step);
+      write_manifest(partial / kManifestName, manifest_text(draft), step);
+      sync_folder(partial);
+      failpoint("before_rename", step);
+      fs::remove_all(old);
+      if (fs::exists(target)) rename_durably(target, old);
+      rename_durably(partial, target);
+      root_hash_ = draft.root;
+    });
   if (!problem.empty()) {
     const std::string second = attempt(0, [&] {
       fs::remove_all(partial);

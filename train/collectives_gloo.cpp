@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "train/adamw.h"
 #include "train/collectives.h"
+#include "train/tcp_coordinator.h"
 
 namespace retrace::train {
 namespace {
@@ -165,8 +166,7 @@ class Gloo final : public Collectives {
   }
 
   Error lost(const std::exception& problem) const {
-    std::string text = problem.what();
-    text = text.substr(0, text.find('\n'));
+    const std::string text = first_line(problem.what());
     const std::string names = blame ? blame() : "";
     const std::string message = names.empty() ? "a collective failed: " + text : "lost " + names;
     return Error(Code::distributed, message, "start again: training resumes from the newest checkpoint",

@@ -1,8 +1,11 @@
 #include "train/tcp_coordinator.h"
 
+#include <c10/util/Logging.h>
+
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -87,8 +90,9 @@ class TcpCoordinator final : public Coordinator {
       return work();
     } catch (const std::exception& problem) {
       throw Error(Code::distributed,
-                  fmt::format("the job's store does not answer for '{}': {}", key, problem.what()),
-                  "rank 0 or the launcher that serves it is gone", fmt::format("rank {}", rank_));
+                  fmt::format("rank 0, or the launcher that serves the job's store, is gone ('{}': {})", key,
+                              first_line(problem.what())),
+                  "start again: training resumes from the newest checkpoint", fmt::format("rank {}", rank_));
     }
   }
 
@@ -126,7 +130,15 @@ class TcpCoordinator final : public Coordinator {
 
 }  // namespace
 
+// c10d appends stack traces to its messages.
+std::string first_line(const std::string& text) {
+  const size_t end = std::min(text.find('\n'), text.find(" Exception raised from"));
+  return text.substr(0, end);
+}
+
 std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address) {
+  // What c10d logs, stack traces included, arrives as an exception too.
+  if (!std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(address.port);
   options.isServer = address.serve;
@@ -139,7 +151,7 @@ std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address) {
   } catch (const std::exception& problem) {
     throw Error(Code::distributed,
                 fmt::format("cannot {} the job's store at {}:{}: {}", address.serve ? "serve" : "reach",
-                            address.host, address.port, problem.what()),
+                            address.host, address.port, first_line(problem.what())),
                 "check MASTER_ADDR and MASTER_PORT, and that no other job uses this port");
   }
 }

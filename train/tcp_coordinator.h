@@ -21,6 +21,7 @@ struct StoreAddress {
   double timeout_s = 300;
 };
 std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address);
+std::string first_line(const std::string& text);  // of a c10d message: without its stack trace
 
 // Keys are put under `prefix`. Every call is one or two round trips; store failures are Error{distributed}.
 std::unique_ptr<Coordinator> make_tcp_coordinator(std::shared_ptr<c10d::Store> store, std::string prefix,

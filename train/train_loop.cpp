@@ -18,6 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Waits for a lost rank end a little later than the watchdog's, which knows its name.
+constexpr double kWatchdogFirst_s = 3;
+
 double since_s(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -110,7 +113,8 @@ void TrainLoop::step() {
     check_weights();
   const bool last = progress_.data_step == setup_.steps;
   const int64_t every = setup_.checkpoint.every;
-  if (last || outcome.save_asked || (every > 0 && global_step() % every == 0)) save(last, world_.timeout_s());
+  if (last || outcome.save_asked || (every > 0 && global_step() % every == 0))
+    save(last, world_.timeout_s() + kWatchdogFirst_s);
 }
 
 // Once a rank is in here it stays until all have come, unless another says that it left this step.

@@ -16,6 +16,7 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "train/tcp_coordinator.h"
 
 namespace retrace::train {
 namespace {
@@ -77,7 +78,7 @@ struct Watchdog::State {
 
   void end_process(const std::string& message) {
     if (rest(kGrace_s) || closing) return;
-    log_line(Level::error, fmt::format("[rank {}] {}", rank, message));
+    log_line(Level::error, message);
     write_launcher_error_file(message);
     std::fflush(nullptr);
     ::_exit(exit_status(Code::distributed));
@@ -165,7 +166,7 @@ Watchdog::Watchdog(std::shared_ptr<c10d::Store> store, const std::string& prefix
   s.moved_at.assign(s.watched.size(), Clock::now());
   s.last_pulse_s = since_s(s.born);
   s.pulse_thread = std::thread([&s] { s.pulse_loop(); });
-  s.monitor_thread = std::thread([&s] { s.monitor_loop(); });
+  if (rank != 0) s.monitor_thread = std::thread([&s] { s.monitor_loop(); });
 }
 
 Watchdog::~Watchdog() {
@@ -183,7 +184,7 @@ void Watchdog::announce_leaving(int64_t step) {
   try {
     s.store->compareSet(s.leaving_key(), kNothing, std::to_string(step));
   } catch (const std::exception& problem) {
-    warn("cannot tell the other ranks that this one leaves: {}", problem.what());
+    warn("cannot tell the other ranks that this one leaves: {}", first_line(problem.what()));
   }
 }
 

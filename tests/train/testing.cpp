@@ -1,0 +1,225 @@
+#include "tests/train/testing.h"
+
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <limits>
+
+#include "core/cli.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/metrics.h"
+#include "core/random.h"
+#include "core/run_config.h"
+#include "core/text.h"
+#include "data/config.h"
+#include "data/mds.h"
+#include "model/model_config.h"
+#include "train/checkpoint.h"
+#include "train/commands.h"
+#include "train/config.h"
+#include "train/gradient_sink.h"
+
+#include <ATen/core/Tensor.h>
+
+namespace retrace::train::testing {
+namespace {
+
+constexpr const char* kArguments = "RETRACE_TEST_ARGUMENTS";
+constexpr const char* kRanks = "RETRACE_TEST_RANKS";
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+// RETRACE_TEST_TERM_AT_STEP, RETRACE_TEST_USR1_AT_STEP: the last rank signals itself at that step, which it
+// tells by the unit closings that it has seen.
+void plant_signal(int rank, int size) {
+  if (rank != size - 1) return;
+  constexpr int64_t kClosingsAStep = 8;  // two micro-batches of four units
+  for (const auto& [name, number] :
+       {std::pair{"RETRACE_TEST_TERM_AT_STEP", SIGTERM}, std::pair{"RETRACE_TEST_USR1_AT_STEP", SIGUSR1}}) {
+    if (environment(name).empty()) continue;
+    const int64_t at = std::stoll(environment(name)) * kClosingsAStep;
+    set_gradient_hook([at, number = number, calls = int64_t{0}](int, at::Tensor&) mutable {
+      if (calls++ == at) ::raise(number);
+    });
+  }
+}
+
+// RETRACE_TEST_NAN = "RANK:FIRST:COUNT": calls FIRST..FIRST+COUNT-1 of the gradient hook get a NaN.
+void plant_nan(int rank) {
+  const std::string spec = environment("RETRACE_TEST_NAN");
+  if (spec.empty()) return;
+  const auto parts = split(spec, ':');
+  if (std::stoi(std::string(parts[0])) != rank) return;
+  const int64_t first = std::stoll(std::string(parts[1])), count = std::stoll(std::string(parts[2]));
+  set_gradient_hook([first, count, calls = int64_t{0}](int, at::Tensor& gradient) mutable {
+    const int64_t call = calls++;
+    if (call >= first && call < first + count)
+      gradient.mutable_data_ptr<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  });
+}
+
+}  // namespace
+
+TempFolder::TempFolder() {
+  std::string pattern = (fs::temp_directory_path() / "retrace-train-XXXXXX").string();
+  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  path_ = pattern;
+}
+
+TempFolder::~TempFolder() {
+  std::error_code none;
+  fs::remove_all(path_, none);
+}
+
+const Schema& schema() {
+  static const Schema all = Schema::of<RunConfig, data::TokenizerConfig, data::DataConfig, model::ModelConfig,
+                                       OptimConfig, TrainConfig, CheckpointConfig, DebugConfig>();
+  return all;
+}
+
+model::LlamaConfig tiny_config(bool tied) {
+  model::LlamaConfig config;
+  config.vocab_size = 300;
+  config.hidden_size = 32;
+  config.intermediate_size = 64;
+  config.num_layers = 2;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 8;
+  config.tie_embeddings = tied;
+  return config;
+}
+
+void write_tiny_data(const fs::path& folder, int samples, uint64_t seed) {
+  data::MdsWriter writer(folder, {});
+  Random random(seed, stream_id("tiny data"));
+  for (int s = 0; s < samples; ++s) {
+    data::Sample sample;
+    const auto first = static_cast<uint32_t>(8 + random.below(8)),
+               second = static_cast<uint32_t>(22 + random.below(6));
+    sample.spans = {{0, first}, {first, second}, {second, 32}};
+    const bool padded = random.below(2) == 0;
+    for (uint32_t t = 0; t < 32; ++t) {
+      const bool padding = padded && t >= second;
+      const int32_t last = t == 0 ? 7 : sample.input_ids.back();
+      const auto noise = static_cast<int32_t>(random.below(5));
+      sample.input_ids.push_back(padding ? 0 : (last * 3 + noise) % 300);
+      const bool starts = t == 0 || t == first || t == second;
+      sample.weights.push_back(padding || starts || random.below(4) == 0 ? 0.0f : 1.0f);
+    }
+    sample.domain = "tiny";
+    writer.add(sample);
+  }
+  writer.finish();
+}
+
+Bench::Bench() {
+  write_tiny_data(temp.path() / "data", 40);
+  write_file(temp.path() / "tiny.toml", fmt::format(R"(
+[run]
+threads = 1
+timeout_s = 20
+[tokenizer]
+vocab_size = 300
+[data]
+seq_len = 32
+trajectories = 0
+mds_folders = ["{}"]
+mds_names = ["tiny"]
+mds_weights = [1.0]
+[model]
+hidden_size = 32
+intermediate_size = 64
+num_layers = 2
+num_heads = 4
+num_kv_heads = 2
+dtype = "float32"
+[optim]
+lr = 1e-2
+[train]
+steps = 5
+batch_sequences = 8
+micro_batch = 2
+)",
+                                                    (temp.path() / "data").string()));
+}
+
+std::vector<std::string> Bench::arguments(const std::string& run,
+                                          const std::vector<std::string>& more) const {
+  std::vector<std::string> all = {"retrace", "train", (temp.path() / "tiny.toml").string(),
+                                  "run.dir=" + (temp.path() / run).string()};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+ProcessResult Bench::train(const std::string& run, int nproc, const std::vector<std::string>& more,
+                           const std::map<std::string, std::string>& variables) const {
+  ProcessOptions options;
+  options.timeout_s = 60;
+  options.environment = variables;
+  options.environment[kArguments] = join(arguments(run, more), "\n");
+  options.environment[kRanks] = std::to_string(nproc);
+  ProcessResult result = run_process({self_path(), "job"}, options);
+  INFO(result.output);
+  REQUIRE_FALSE(result.timed_out);
+  return result;
+}
+
+std::vector<double> Bench::losses(const std::string& name) const {
+  std::vector<double> losses;
+  for (const Json& line : read_jsonl(run(name) / "metrics.jsonl")) {
+    REQUIRE(get<int64_t>(line, "step", "metrics") == static_cast<int64_t>(losses.size()) + 1);
+    losses.push_back(get_or<double>(line, "loss", std::numeric_limits<double>::quiet_NaN(), "metrics"));
+  }
+  return losses;
+}
+
+std::string Bench::root(const std::string& name) const {
+  const auto found = list_checkpoints(run(name) / "checkpoints");
+  REQUIRE_FALSE(found.empty());
+  return read_manifest(found.front().path).root;
+}
+
+std::unique_ptr<Collectives::Pending> LonelyCollectives::start_all_gather(const at::Tensor&,
+                                                                          const at::Tensor&) {
+  throw Error(Code::internal, "a lonely rank gathers nothing");
+}
+std::unique_ptr<Collectives::Pending> LonelyCollectives::start_reduce_scatter(const at::Tensor&,
+                                                                              const at::Tensor&) {
+  throw Error(Code::internal, "a lonely rank reduces nothing");
+}
+std::vector<double> LonelyCollectives::gather(const std::vector<double>&) {
+  throw Error(Code::internal, "a lonely rank gathers nothing");
+}
+
+TEST_CASE("job", "[.][job]") {
+  std::vector<std::string> arguments;
+  const std::string text = environment(kArguments);
+  for (std::string_view line : split(text, '\n')) arguments.emplace_back(line);
+  if (arguments.size() < 2) SKIP("started by other tests only");
+  const bool is_rank = !environment("WORLD_SIZE").empty();
+  const int nproc = std::stoi(environment(kRanks));
+  int status = 0;
+  if (nproc > 1 && !is_rank) {
+    status = launch_ranks({"tests_train", "job"}, nproc, 5);
+  } else {
+    const std::string rank = is_rank ? environment("RANK") : "0";
+    plant_nan(std::stoi(rank));
+    plant_signal(std::stoi(rank), is_rank ? std::stoi(environment("WORLD_SIZE")) : 1);
+    if (const std::string own = environment(("RETRACE_TEST_ONLY_" + rank).c_str()); !own.empty())
+      arguments.push_back(own);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    status = run_command_line(static_cast<int>(argv.size()), argv.data(), verbs(), schema());
+  }
+  std::fflush(nullptr);
+  ::_exit(status);
+}
+
+}  // namespace retrace::train::testing

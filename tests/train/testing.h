@@ -1,0 +1,67 @@
+// Tiny data, tiny models and whole jobs for the tests of training. A job is this test program started again:
+// its hidden test case "job" runs the train verb as the binary would, alone or as one of several ranks.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/process.h"
+#include "core/recipe.h"
+#include "model/llama_config.h"
+#include "train/collectives.h"
+
+namespace retrace::train::testing {
+
+namespace fs = std::filesystem;
+
+class TempFolder {
+ public:
+  TempFolder();
+  ~TempFolder();
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+const Schema& schema();
+model::LlamaConfig tiny_config(bool tied = false);
+// Samples of 32 tokens below 300 in two or three documents, the last of them sometimes padding.
+void write_tiny_data(const fs::path& folder, int samples, uint64_t seed = 1);
+
+// A folder with data/, tiny.toml and room for runs.
+struct Bench {
+  TempFolder temp;
+  Bench();
+  // Overrides that every run has: its folder, and `more`.
+  std::vector<std::string> arguments(const std::string& run, const std::vector<std::string>& more) const;
+  // Starts `nproc` ranks of the train verb; status and all output.
+  ProcessResult train(const std::string& run, int nproc, const std::vector<std::string>& more = {},
+                      const std::map<std::string, std::string>& environment = {}) const;
+  fs::path run(const std::string& name) const { return temp.path() / name; }
+  std::vector<double> losses(const std::string& run) const;  // one a step, checked to be 1, 2, 3, ...
+  std::string root(const std::string& run) const;            // of the newest checkpoint, which must verify
+};
+
+// One of `size` ranks that never meet: for what needs no communication.
+class LonelyCollectives final : public Collectives {
+ public:
+  LonelyCollectives(int rank, int size) : rank_(rank), size_(size) {}
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  std::unique_ptr<Pending> start_all_gather(const at::Tensor&, const at::Tensor&) override;
+  std::unique_ptr<Pending> start_reduce_scatter(const at::Tensor&, const at::Tensor&) override;
+  std::vector<double> gather(const std::vector<double>& part) override;
+  void broadcast(std::vector<double>&, int) override {}
+  void barrier() override {}
+
+ private:
+  int rank_, size_;
+};
+
+}  // namespace retrace::train::testing
