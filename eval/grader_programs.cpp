@@ -147,7 +147,9 @@ def main():
         loaded = answer()
         if "raised" in loaded: raise Candidate(str(loaded.get("raised")) + ": " + str(loaded.get("text")))
         space = {"__name__": "check"}
-        exec(compile(job["prompt"], "prompt.py", "exec"), space)
+        try: prompt = compile(job["prompt"], "prompt.py", "exec")
+        except SyntaxError: prompt = compile(job["prompt"] + "    pass\n", "prompt.py", "exec")  # no docstring
+        exec(prompt, space)
         exec(compile(job["test"], "test.py", "exec"), space)
         space[job["entry"]] = candidate
         space["check"](candidate)

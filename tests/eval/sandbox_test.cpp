@@ -27,7 +27,7 @@ constexpr double kLongest_s = 12;  // 3 on a quiet machine
 
 SandboxConfig quick() {
   SandboxConfig config;
-  config.timeout_s = 2;
+  config.timeout_s = 1;
   config.memory_mib = 256;
   config.output_kib = 256;
   return config;
@@ -38,7 +38,17 @@ const Sandbox& quick_sandbox() {
   return sandbox;
 }
 
-Verdict judge_body(const std::string& body, const Sandbox& sandbox = quick_sandbox()) {
+// For code that ends by itself, however busy the machine.
+const Sandbox& patient_sandbox() {
+  static const Sandbox sandbox([] {
+    SandboxConfig config = quick();
+    config.timeout_s = 30;
+    return config;
+  }());
+  return sandbox;
+}
+
+Verdict judge_body(const std::string& body, const Sandbox& sandbox = patient_sandbox()) {
   return judge(sandbox, {kPrompt, body, kTest, "solve"});
 }
 
@@ -182,7 +192,10 @@ TEST_CASE("code that harms is stopped", "[unit]") {
   for (const Row& row : rows) {
     INFO(row.name);
     Verdict verdict;
-    const double took_s = seconds_of([&] { verdict = judge_body(row.body); });
+    const double took_s = seconds_of([&] {
+      verdict =
+          judge_body(row.body, row.verdict == std::string("timed out") ? quick_sandbox() : patient_sandbox());
+    });
     INFO(verdict.result);
     REQUIRE_FALSE(verdict.passed);
     REQUIRE(verdict.judged);
@@ -203,10 +216,10 @@ TEST_CASE("values come back with their exact types", "[unit]") {
       "assert got == v, v\n"
       "    assert math.copysign(1, candidate(-0.0)) == -1\n    assert math.isnan(candidate(float('nan')))\n"
       "    assert candidate(None) is None and candidate(True) is True\n";
-  REQUIRE(judge(quick_sandbox(), {prompt, "    return x\n", test, "solve"}).result == "passed");
+  REQUIRE(judge(patient_sandbox(), {prompt, "    return x\n", test, "solve"}).result == "passed");
   // Kinds of plain values become plain; iterators stay iterators; other objects equal nothing.
   auto result = [&](const std::string& body, const std::string& check) {
-    return judge(quick_sandbox(), {prompt, body, "def check(candidate):\n    " + check + "\n", "solve"})
+    return judge(patient_sandbox(), {prompt, body, "def check(candidate):\n    " + check + "\n", "solve"})
         .result;
   };
   REQUIRE(result("    import collections\n    return collections.Counter(x)\n",
