@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <map>
 
 #include "core/files.h"
 #include "core/log.h"
@@ -19,7 +20,8 @@
 namespace retrace::eval {
 namespace {
 
-constexpr const char* kSessionVariable = "RETRACE_EVAL_SESSION";
+constexpr const char* kLaunchVariable = "RETRACE_EVAL_LAUNCH";
+constexpr const char* kRanksFolder = ".ranks";
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -50,13 +52,13 @@ std::unique_ptr<Coordinator> join_ranks(const fs::path& out, Ranks& ranks) {
   ranks.size = environment_number({"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"}, 1);
   ranks.rank = environment_number({"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"}, 0);
   if (ranks.size == 1) return nullptr;
-  std::string session;
-  for (const char* name : {kSessionVariable, "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT",
+  std::string launch;
+  for (const char* name : {kLaunchVariable, "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT",
                            "MASTER_PORT", "SLURM_JOB_ID", "SLURM_STEP_ID", "PMIX_NAMESPACE"})
-    session += environment(name) + "_";
-  for (char& c : session)
+    launch += environment(name) + "_";
+  for (char& c : launch)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_') c = '-';
-  auto coordinator = make_folder_coordinator(out / ".ranks" / session);
+  auto coordinator = make_folder_coordinator(out / kRanksFolder / launch);
   ranks.coordinator = coordinator.get();
   return coordinator;
 }
@@ -100,15 +102,19 @@ int run_eval(const Call& call, const Schema& schema) {
     throw Error(Code::recipe, "no model to evaluate", "name HF folders: eval.model=DIR", "eval.model");
   const fs::path base = out_folder(call, recipe);
   if (run.nproc > 1 && environment("WORLD_SIZE").empty()) {
-    setenv(kSessionVariable, fmt::format("{}-{}", host_name(), getpid()).c_str(), 1);
-    std::vector<std::string> argv = call.argv;
-    return launch_ranks(argv, static_cast<int>(run.nproc));
+    setenv(kLaunchVariable, fmt::format("{}-{}", host_name(), getpid()).c_str(), 1);
+    const int status = launch_ranks(call.argv, static_cast<int>(run.nproc));
+    std::error_code error;
+    fs::remove_all(base / kRanksFolder, error);  // what the ranks agreed on is of no use any more
+    return status;
   }
   Ranks ranks;
   const auto coordinator = join_ranks(base, ranks);
+  std::map<std::string, int> names;
   for (const auto& model : config.model) {
     std::string name = fs::path(model).lexically_normal().filename().string();
     if (name.empty()) name = fs::path(model).lexically_normal().parent_path().filename().string();
+    if (const int n = ++names[name]; n > 1) name += fmt::format("-{}", n);
     evaluate_one(call, recipe, model, config.model.size() > 1 ? base / name : base, ranks);
   }
   return 0;
