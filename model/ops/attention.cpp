@@ -5,6 +5,9 @@
 #include <ATen/ops/as_strided.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+
+#include "model/ops/attention_bf16.h"
 #include "model/ops/parallel.h"
 #include "model/ops/typed.h"
 
@@ -59,6 +62,86 @@ void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool 
   lse_view(into.lse_th, start, count, shape).copy_(lse);
 }
 
+AttentionResult aten_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,
+                             const HeadShape& shape) {
+  AttentionResult result = empty_result(qkv, shape);
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    const SpanViews span = span_views(qkv, starts[i], starts[i + 1] - starts[i], shape);
+    attend(span.q, span.k, span.v, true, starts[i], shape, result);
+  }
+  return result;
+}
+
+bool is_bf16_backend(at::ScalarType dtype, int64_t head_dim) {
+  return dtype == at::kBFloat16 && has_bf16_attention(head_dim);
+}
+
+// One head of one document, for the bf16 backend.
+struct HeadTask {
+  int64_t start, count, head;
+  HeadRows rows(const at::Tensor& qkv, const HeadShape& shape) const {
+    const int64_t e = shape.head_dim, kv_head = head / (shape.heads / shape.kv_heads);
+    const Bf16* const row = pointer<Bf16>(qkv) + start * shape.row();
+    const Bf16* const key = row + (shape.heads + kv_head) * e;
+    return {row + head * e, key, key + shape.kv_heads * e, shape.row(), count, e};
+  }
+  int64_t out_offset(const HeadShape& shape) const { return (start * shape.heads + head) * shape.head_dim; }
+  int64_t lse_offset(const HeadShape& shape) const { return start * shape.heads + head; }
+};
+
+// Longest documents first, so that threads finish together.
+std::vector<HeadTask> head_tasks(const std::vector<int64_t>& starts, const HeadShape& shape) {
+  std::vector<HeadTask> tasks;
+  for (size_t i = 0; i + 1 < starts.size(); ++i)
+    for (int64_t head = 0; head < shape.heads; ++head)
+      tasks.push_back({starts[i], starts[i + 1] - starts[i], head});
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](const HeadTask& a, const HeadTask& b) { return a.count > b.count; });
+  return tasks;
+}
+
+#if defined(__x86_64__)
+AttentionResult bf16_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,
+                             const HeadShape& shape) {
+  AttentionResult result = empty_result(qkv, shape);
+  const std::vector<HeadTask> tasks = head_tasks(starts, shape);
+  parallel_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t index) {
+    const HeadTask& task = tasks[static_cast<size_t>(index)];
+    avx512bf16::attention_head_forward(
+        task.rows(qkv, shape), pointer<Bf16>(result.out) + task.out_offset(shape),
+        shape.heads * shape.head_dim, pointer<float>(result.lse_th) + task.lse_offset(shape), shape.heads);
+  });
+  return result;
+}
+
+at::Tensor bf16_backward(const at::Tensor& dout, const at::Tensor& qkv, const AttentionResult& result,
+                         const std::vector<int64_t>& starts, const HeadShape& shape,
+                         const RopeAngles& angles) {
+  const int64_t tokens = qkv.size(0), e = shape.head_dim, group = shape.heads / shape.kv_heads;
+  // [dq | dk | dv, head, token, e]
+  const at::Tensor gradients = at::empty({3, shape.heads, tokens, e}, qkv.options().dtype(at::kFloat));
+  float* const dq = pointer<float>(gradients);
+  float* const dk = dq + shape.heads * tokens * e;
+  float* const dv = dk + shape.heads * tokens * e;
+  const std::vector<HeadTask> tasks = head_tasks(starts, shape);
+  parallel_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t index) {
+    const HeadTask& task = tasks[static_cast<size_t>(index)];
+    const int64_t out = task.out_offset(shape), to = (task.head * tokens + task.start) * e;
+    avx512bf16::attention_head_backward(
+        task.rows(qkv, shape), pointer<Bf16>(result.out) + out, pointer<Bf16>(dout) + out, shape.heads * e,
+        pointer<float>(result.lse_th) + task.lse_offset(shape), shape.heads, dq + to, dk + to, dv + to);
+  });
+  at::Tensor dqkv = at::empty({tokens, shape.row()}, qkv.options());
+  parallel_rows(tokens, 64, [&](int64_t begin, int64_t end) {
+    kernels<Bf16>().pack_wide_attention_gradient(
+        dq + begin * e, dk + begin * e, dv + begin * e, {group * tokens * e, tokens * e, e},
+        pointer<float>(angles.cos_pe), pointer<float>(angles.sin_pe), angles.positions.data() + begin,
+        pointer<Bf16>(dqkv) + begin * shape.row(), end - begin, shape);
+  });
+  return dqkv;
+}
+#endif
+
 }  // namespace
 
 void check_spans(const std::vector<int64_t>& starts, int64_t tokens) {
@@ -70,21 +153,27 @@ void check_spans(const std::vector<int64_t>& starts, int64_t tokens) {
            starts[i - 1], starts[i]);
 }
 
+const char* attention_backend(at::ScalarType dtype, int64_t head_dim) {
+  return is_bf16_backend(dtype, head_dim) ? "cpu-bf16" : "cpu";
+}
+
 AttentionResult attention_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,
                                   const HeadShape& shape) {
   check_spans(starts, qkv.size(0));
-  AttentionResult result = empty_result(qkv, shape);
-  for (size_t i = 0; i + 1 < starts.size(); ++i) {
-    const SpanViews span = span_views(qkv, starts[i], starts[i + 1] - starts[i], shape);
-    attend(span.q, span.k, span.v, true, starts[i], shape, result);
-  }
-  return result;
+#if defined(__x86_64__)
+  if (is_bf16_backend(qkv.scalar_type(), shape.head_dim)) return bf16_forward(qkv, starts, shape);
+#endif
+  return aten_forward(qkv, starts, shape);
 }
 
 at::Tensor attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const AttentionResult& result,
                               const std::vector<int64_t>& starts, const HeadShape& shape,
                               const RopeAngles& angles) {
   check_spans(starts, qkv.size(0));
+#if defined(__x86_64__)
+  if (is_bf16_backend(qkv.scalar_type(), shape.head_dim))
+    return bf16_backward(dout, qkv, result, starts, shape, angles);
+#endif
   at::Tensor dqkv = at::empty({qkv.size(0), shape.row()}, qkv.options());
   for (size_t i = 0; i + 1 < starts.size(); ++i) {
     const int64_t start = starts[i], count = starts[i + 1] - start, group = shape.heads / shape.kv_heads;
@@ -102,7 +191,8 @@ at::Tensor attention_backward(const at::Tensor& dout, const at::Tensor& qkv, con
         const int64_t at = begin * group * shape.head_dim;
         kernels<T>().pack_attention_gradient(
             pointer<T>(dq_rows) + at, pointer<T>(dk_rows) + at, pointer<T>(dv_rows) + at,
-            count * group * shape.head_dim, pointer<float>(angles.cos_pe), pointer<float>(angles.sin_pe),
+            {count * group * shape.head_dim, shape.head_dim, group * shape.head_dim},
+            pointer<float>(angles.cos_pe), pointer<float>(angles.sin_pe),
             angles.positions.data() + start + begin, pointer<T>(dqkv) + (start + begin) * shape.row(),
             end - begin, shape);
       });
@@ -113,8 +203,8 @@ at::Tensor attention_backward(const at::Tensor& dout, const at::Tensor& qkv, con
 
 at::Tensor attention_after_prefix(const at::Tensor& qkv, const std::vector<int64_t>& starts,
                                   const HeadShape& shape, const KeyValueCache& cache, int64_t prefix) {
-  AttentionResult own = attention_forward(qkv, starts, shape);
-  if (prefix == 0) return own.out;
+  if (prefix == 0) return attention_forward(qkv, starts, shape).out;
+  AttentionResult own = aten_forward(qkv, starts, shape);
   AttentionResult before = empty_result(qkv, shape);
   const at::Tensor keys = cache_view(cache.keys, prefix, shape),
                    values = cache_view(cache.values, prefix, shape);

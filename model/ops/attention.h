@@ -17,6 +17,8 @@ struct AttentionResult {
   at::Tensor out, lse_th;  // [t, heads * head_dim]; fp32 [t, heads]
 };
 
+const char* attention_backend(at::ScalarType dtype, int64_t head_dim);
+
 // Spans tile [0, tokens) without empty ones, or Error{input}: the backend's kernel dies on a span of length
 // 0.
 void check_spans(const std::vector<int64_t>& starts, int64_t tokens);

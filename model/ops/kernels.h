@@ -16,6 +16,11 @@ struct HeadShape {
   int64_t row() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
+// Elements between kv heads, between query heads of a group, and between tokens.
+struct HeadStrides {
+  int64_t kv, group, row;
+};
+
 template <class T>
 struct KernelTable {
   // y = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + eps). hf: x * rstd is rounded to T before the product with
@@ -30,12 +35,15 @@ struct KernelTable {
   // cos and sin: [positions, head_dim / 2].
   void (*rope)(T* qkv, const float* cos, const float* sin, const int32_t* positions, float sign, int64_t rows,
                HeadShape shape);
-  // Packs gradients [kv, row, group, e] of queries and of the keys and values seen by each query head into
-  // rows: keys and values summed over their group in fp32, queries and keys rotated back, one rounding.
-  // `stride_kv` elements lie between kv heads of dq, dk and dv.
-  void (*pack_attention_gradient)(const T* dq, const T* dk, const T* dv, int64_t stride_kv, const float* cos,
-                                  const float* sin, const int32_t* positions, T* dqkv, int64_t rows,
-                                  HeadShape shape);
+  // Packs gradients of queries, and of the keys and values seen by each query head, into rows: keys and
+  // values summed over their group in fp32, queries and keys rotated back, one rounding. `wide` takes them in
+  // fp32.
+  void (*pack_attention_gradient)(const T* dq, const T* dk, const T* dv, HeadStrides strides,
+                                  const float* cos, const float* sin, const int32_t* positions, T* dqkv,
+                                  int64_t rows, HeadShape shape);
+  void (*pack_wide_attention_gradient)(const float* dq, const float* dk, const float* dv, HeadStrides strides,
+                                       const float* cos, const float* sin, const int32_t* positions, T* dqkv,
+                                       int64_t rows, HeadShape shape);
   // act = silu(gate) * up; rows of gate_up are gate | up.
   void (*swiglu)(const T* gate_up, T* act, int64_t rows, int64_t width);
   void (*swiglu_backward)(const T* gate_up, const T* dact, T* dgate_up, int64_t rows, int64_t width);

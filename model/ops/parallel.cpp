@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <atomic>
 
 namespace retrace::model {
 
@@ -31,6 +32,13 @@ void parallel_rows(int64_t rows, int64_t grain, c10::function_ref<void(int64_t, 
           }
       },
       1);
+}
+
+void parallel_tasks(int64_t tasks, c10::function_ref<void(int64_t)> body) {
+  std::atomic<int64_t> next{0};
+  parallel_rows(tasks, 1, [&](int64_t, int64_t) {
+    for (int64_t task = next++; task < tasks; task = next++) body(task);
+  });
 }
 
 }  // namespace retrace::model

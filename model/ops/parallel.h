@@ -13,4 +13,8 @@ namespace retrace::model {
 // be shorter). Ranges depend on the thread count: results must not.
 void parallel_rows(int64_t rows, int64_t grain, c10::function_ref<void(int64_t, int64_t)> body);
 
+// Calls body(task) once for each task in [0, tasks); threads take the next one as they come free. Every task
+// must write to places of its own.
+void parallel_tasks(int64_t tasks, c10::function_ref<void(int64_t)> body);
+
 }  // namespace retrace::model
