@@ -52,9 +52,14 @@ class Collectives {
 };
 
 std::unique_ptr<Collectives> make_single_collectives();
-// A Gloo group over `store`, which must have come from connect_store, with its keys under `prefix`.
-// Error{distributed} when a peer is lost or silent for timeout_s.
-std::unique_ptr<Collectives> make_gloo_collectives(c10d::Store& store, const std::string& prefix, int rank,
-                                                   int size, double timeout_s);
+struct GlooOptions {
+  std::string prefix;  // of its keys in the store
+  int rank = 0, size = 1;
+  double timeout_s = 600;
+  bool one_machine = false;  // talk through the loopback interface, unless GLOO_SOCKET_IFNAME names another
+};
+// A Gloo group over `store`, which must have come from connect_store. Error{distributed} when a peer is lost
+// or silent for timeout_s.
+std::unique_ptr<Collectives> make_gloo_collectives(c10d::Store& store, const GlooOptions& options);
 
 }  // namespace retrace::train

@@ -27,22 +27,20 @@ void add_in_parallel(const float* values, int64_t n, float* sum) {
 
 class Gloo final : public Collectives {
  public:
-  Gloo(c10d::Store& store, const std::string& prefix, int rank, int size, double timeout_s)
-      : rank_(rank), size_(size) {
-    const std::chrono::milliseconds timeout(static_cast<int64_t>(timeout_s * 1000));
+  Gloo(c10d::Store& store, const GlooOptions& wanted) : rank_(wanted.rank), size_(wanted.size) {
+    const std::chrono::milliseconds timeout(static_cast<int64_t>(wanted.timeout_s * 1000));
     try {
       auto options = c10d::ProcessGroupGloo::Options::create(timeout);
       const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-      const char* local_size = std::getenv("LOCAL_WORLD_SIZE");
       if (interface && *interface)
         options->devices = {c10d::ProcessGroupGloo::createDeviceForInterface(interface)};
-      else if (local_size && local_size == std::to_string(size))
+      else if (wanted.one_machine)
         options->devices = {c10d::ProcessGroupGloo::createDeviceForInterface("lo")};
       else
         options->devices = {c10d::ProcessGroupGloo::createDefaultDevice()};
       const auto shared = c10::intrusive_ptr<c10d::Store>::reclaim_copy(&store);
-      const auto keys = c10::make_intrusive<c10d::PrefixStore>(prefix, shared);
-      group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(keys, rank, size, options);
+      const auto keys = c10::make_intrusive<c10d::PrefixStore>(wanted.prefix, shared);
+      group_ = c10::make_intrusive<c10d::ProcessGroupGloo>(keys, rank_, size_, options);
     } catch (const std::exception& problem) {
       throw lost(problem);
     }
@@ -181,9 +179,8 @@ class Gloo final : public Collectives {
 
 }  // namespace
 
-std::unique_ptr<Collectives> make_gloo_collectives(c10d::Store& store, const std::string& prefix, int rank,
-                                                   int size, double timeout_s) {
-  return std::make_unique<Gloo>(store, prefix, rank, size, timeout_s);
+std::unique_ptr<Collectives> make_gloo_collectives(c10d::Store& store, const GlooOptions& options) {
+  return std::make_unique<Gloo>(store, options);
 }
 
 }  // namespace retrace::train

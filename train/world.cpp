@@ -48,7 +48,8 @@ World::World(const LaunchEnv& env, double timeout_s) : env_(env), timeout_s_(tim
   coordinator_ = make_tcp_coordinator(peers_->talk_store, prefix + "keys/", env.rank);
   peers_->watchdog =
       std::make_unique<Watchdog>(peers_->watch_store, prefix + "watch/", env.rank, env.size, timeout_s);
-  collectives_ = make_gloo_collectives(*peers_->group_store, prefix + "group", env.rank, env.size, timeout_s);
+  collectives_ = make_gloo_collectives(
+      *peers_->group_store, {prefix + "group", env.rank, env.size, timeout_s, env.local_size == env.size});
   collectives_->blame = [this] {
     std::string names;
     for (const std::string& name : peers_->watchdog->silent_ranks())

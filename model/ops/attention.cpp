@@ -90,7 +90,8 @@ struct HeadTask {
 };
 
 // Longest documents first, so that threads finish together.
-std::vector<HeadTask> head_tasks(const std::vector<int64_t>& starts, const HeadShape& shape) {
+[[maybe_unused]] std::vector<HeadTask> head_tasks(const std::vector<int64_t>& starts,
+                                                  const HeadShape& shape) {
   std::vector<HeadTask> tasks;
   for (size_t i = 0; i + 1 < starts.size(); ++i)
     for (int64_t head = 0; head < shape.heads; ++head)

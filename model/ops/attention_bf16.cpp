@@ -12,7 +12,7 @@
 
 namespace retrace::model {
 
-bool has_bf16_attention(int64_t head_dim) {
+bool has_bf16_attention([[maybe_unused]] int64_t head_dim) {
 #if defined(__x86_64__)
   static const bool runs = __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16");
   return runs && head_dim % 32 == 0;

@@ -235,7 +235,7 @@ TEST_CASE("values come back with their exact types", "[unit]") {
 
 TEST_CASE("a program sees nothing of this machine but its toolchain", "[unit]") {
   ::setenv("RETRACE_TEST_CANARY", "canary-value", 1);
-  const std::string seen = run_python(quick_sandbox(),
+  const std::string seen = run_python(patient_sandbox(),
                                       "import os\nprint(sorted(os.listdir('/')), sorted(os.environ), "
                                       "os.getpid() < 5, os.uname().nodename, os.listdir('/work'))");
   REQUIRE(seen.find("canary") == std::string::npos);
@@ -244,7 +244,7 @@ TEST_CASE("a program sees nothing of this machine but its toolchain", "[unit]") 
     REQUIRE(seen.find(hidden) == std::string::npos);
   REQUIRE(seen.find("True sandbox []") != std::string::npos);
   const std::string open_files =
-      run_python(quick_sandbox(),
+      run_python(patient_sandbox(),
                  "import os\nopen_ = []\nfor fd in range(256):\n  try: os.fstat(fd); open_.append(fd)\n"
                  "  except OSError: pass\nprint(open_)");
   REQUIRE(trim(open_files) == "[0, 1, 2]");
@@ -253,7 +253,17 @@ TEST_CASE("a program sees nothing of this machine but its toolchain", "[unit]") 
 TEST_CASE("processes that are allowed are counted and die with their program", "[unit]") {
   SandboxConfig config = quick();
   config.processes = 4;
-  const Sandbox sandbox(config);
+  config.timeout_s = 30;
+  std::unique_ptr<Sandbox> made;
+  try {
+    made = std::make_unique<Sandbox>(config);
+  } catch (const Error& error) {
+    // Root in a name space with a single user: the kernel does not count its processes, so the sandbox
+    // refuses.
+    if (error.message().find("cannot be limited for root") == std::string::npos) throw;
+    SKIP(error.message());
+  }
+  const Sandbox& sandbox = *made;
   const std::string counted =
       run_python(sandbox,
                  "import os, time\nn = 0\nwhile True:\n  try:\n    if os.fork() == 0: time.sleep(60)\n"

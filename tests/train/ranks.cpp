@@ -104,6 +104,18 @@ TEST_CASE("resumed training is bit-equal to training that never stopped", "[dist
   }
 }
 
+TEST_CASE("a run can start from another run's checkpoint, or refuse to", "[dist]") {
+  const Bench bench;
+  expect_ok(bench.train("first", 1, {"checkpoint.every=1", "checkpoint.keep=5"}));
+  const std::string third = (bench.run("first") / "checkpoints" / "step-3").string();
+  expect_ok(bench.train("second", 1, {"checkpoint.resume=" + third}));
+  REQUIRE(bench.root("second") == bench.root("first"));
+  const ProcessResult result = bench.train("third", 1, {"checkpoint.resume=" + third + "0"});
+  INFO(result.output);
+  REQUIRE(result.exit_status == 3);
+  REQUIRE(result.output.find("step-30") != std::string::npos);
+}
+
 TEST_CASE("training goes on at another number of ranks", "[dist]") {
   const Bench bench;
   expect_ok(bench.train("straight", 1, {"train.steps=6"}));

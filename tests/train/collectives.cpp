@@ -1,0 +1,87 @@
+// The collectives between real processes: values, order of additions, and what they do when a peer is gone.
+#include <ATen/Functions.h>
+#include <ATen/core/Tensor.h>
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
+
+#include "core/error.h"
+#include "core/process.h"
+#include "train/world.h"
+
+using namespace retrace;
+using namespace retrace::train;
+
+namespace {
+
+// Values whose sum depends on the order of additions.
+float awkward(int rank, int64_t i) {
+  return static_cast<float>(rank == 0 ? 1e8 : rank == 1 ? -1e8 : 0.5) * static_cast<float>(i % 3 + 1);
+}
+
+void use_all(World& world) {
+  Collectives& group = world.collectives();
+  const int rank = world.rank(), size = world.size();
+  constexpr int64_t kPart = 5;
+  const at::Tensor part = at::full({kPart}, rank + 1).to(at::kBFloat16);
+  const at::Tensor whole = at::zeros({kPart * size}, at::kBFloat16);
+  group.start_all_gather(part, whole)->wait();
+  for (int r = 0; r < size; ++r) REQUIRE(whole.narrow(0, r * kPart, kPart).eq(r + 1).all().item<bool>());
+  group.start_all_gather(whole.narrow(0, rank * kPart, kPart), whole)->wait();
+  REQUIRE(whole.sum().item<float>() == 5 * 6);
+
+  at::Tensor mine = at::empty({kPart * size}), sum = at::full({kPart}, 2.0f);
+  for (int64_t i = 0; i < mine.numel(); ++i) mine.mutable_data_ptr<float>()[i] = awkward(rank, i);
+  auto first = group.start_reduce_scatter(mine, sum);
+  at::Tensor again = at::zeros({kPart});
+  auto second = group.start_reduce_scatter(mine, again);
+  first->wait();
+  second->wait();
+  for (int64_t i = 0; i < kPart; ++i) {
+    float expected = awkward(0, rank * kPart + i);
+    for (int r = 1; r < size; ++r) expected += awkward(r, rank * kPart + i);
+    REQUIRE(again.const_data_ptr<float>()[i] == expected);
+    REQUIRE(sum.const_data_ptr<float>()[i] == 2.0f + expected);
+  }
+
+  REQUIRE(group.gather({1.0 * rank, 7}) == std::vector<double>{0, 7, 1, 7, 2, 7});
+  REQUIRE(group.sum({1e16 * (rank == 0), 1.0 * rank}) == std::vector<double>{1e16, 3});
+  REQUIRE(group.max({-1.0 * rank, 1.0 * rank}) == std::vector<double>{0, 2});
+  std::vector<double> told = {rank == 1 ? 42.0 : 0.0};
+  group.broadcast(told, 1);
+  REQUIRE(told == std::vector<double>{42});
+  group.barrier();
+}
+
+}  // namespace
+
+TEST_CASE("collectives rank", "[.][job]") {
+  if (!std::getenv("WORLD_SIZE")) SKIP("started by other tests only");
+  const std::string what = std::getenv("RETRACE_TEST_COLLECTIVES");
+  int status = 0;
+  try {
+    World world(read_launch_env(), 3);
+    if (what == "all") use_all(world);
+    if (what == "silence" && world.rank() != 1) world.collectives().barrier();
+    if (what == "silence" && world.rank() == 1) ::sleep(30);
+    if (what == "exit" && world.rank() == 1) ::_exit(0);
+    if (what == "exit") world.collectives().barrier();
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    status = error.status();
+  }
+  ::_exit(status);
+}
+
+TEST_CASE("collectives of three processes", "[dist]") {
+  ::setenv("RETRACE_TEST_COLLECTIVES", "all", 1);
+  REQUIRE(launch_ranks({"tests_train", "collectives rank"}, 3, 5) == 0);
+}
+
+TEST_CASE("a rank that lives but does not come, or ends too early, ends the job", "[fault]") {
+  for (const char* what : {"silence", "exit"}) {
+    ::setenv("RETRACE_TEST_COLLECTIVES", what, 1);
+    REQUIRE(launch_ranks({"tests_train", "collectives rank"}, 3, 2) == 75);
+  }
+}
