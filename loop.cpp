@@ -1,11 +1,10 @@
 #include "loop.h"
 
-#include "core/build_info.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/paths.h"
-#include "core/process.h"
 #include "core/run_config.h"
+#include "core/run_folder.h"
 #include "core/signals.h"
 #include "data/config.h"
 #include "eval/config.h"
@@ -74,21 +73,14 @@ fs::path Loop::run() {
 }
 
 void Loop::write_run_files() {
-  if (!ranks_.first()) return;
-  const auto run = recipe_.get<RunConfig>();
-  write_file(run_ / "recipe.toml", recipe_.to_toml());
-  write_file(run_ / "run.json",
-             to_text({{"name", run.name.empty() ? recipe_.path().stem().string() : run.name},
-                      {"variant", branches_.front().variant},
-                      {"version", kVersion},
-                      {"compiler", kCompiler},
-                      {"host", host_name()},
-                      {"launcher", world_.env().launcher},
-                      {"world", world_.size()},
-                      {"seed", run.seed},
-                      {"recipe_fingerprint", recipe_.fingerprint()}},
-                     1) +
-                 "\n");
+  if (ranks_.first())
+    retrace::write_run_files(recipe_, run_,
+                             {branches_.front().variant, world_.env().launcher, world_.size(), threads()});
+}
+
+int Loop::threads() const {
+  return train::compute_threads(recipe_.get<RunConfig>().threads, world_.env(),
+                                recipe_.get<train::TrainConfig>().virtual_ranks);
 }
 
 double Loop::timeout_s() const {
@@ -122,8 +114,7 @@ bool Loop::base_is_random() const {
 std::unique_ptr<model::Engine> Loop::engine_of(const std::string& checkpoint) const {
   model::EngineOptions options;
   options.dtype = recipe_.get<eval::EvalConfig>().dtype;
-  options.threads = train::compute_threads(recipe_.get<RunConfig>().threads, world_.env(),
-                                           recipe_.get<train::TrainConfig>().virtual_ranks);
+  options.threads = threads();
   const auto config = llama_config();
   if (checkpoint.empty()) return model::make_engine(config, *base_weights(config), options);
   return model::make_engine(config, *train::open_checkpoint_weights(checkpoint), options);
@@ -177,29 +168,8 @@ void Loop::do_round(int64_t round) {
 
 void Loop::synthesise(int64_t round, const Branch& main) {
   const auto search = recipe_.get<synth::SearchConfig>();
-  std::unique_ptr<model::Engine> engine, judge_engine;
-  std::unique_ptr<synth::Scorer> scorer, judge;
-  const bool finished = fs::exists(main.round(round) / "synth" / "done.json");
-  const bool have_weights = !main.checkpoint.empty() || !base_is_random();
-  synth::SynthJob job;
-  scorer_name_ = judge_name_ = "none";
-  const bool searching = search.preset != "none" && have_weights;
-  const bool judging =
-      searching && search.judge == "previous" && branches_.size() > 1 && !branches_[1].checkpoint.empty();
-  if (searching) scorer_name_ = weights_name(main);
-  if (judging) judge_name_ = weights_name(branches_[1]);
-  if (searching && !finished) {
-    engine = engine_of(main.checkpoint);
-    scorer = synth::make_local_scorer(*engine, tokenizer_.tokenizer, search.max_context);
-    job.weights_name = scorer_name_;
-    // The judge is the comparison branch of the round before: it took no part in the search and saw none of
-    // these files.
-    if (judging) {
-      judge_engine = engine_of(branches_[1].checkpoint);
-      judge = synth::make_local_scorer(*judge_engine, tokenizer_.tokenizer, search.max_context);
-    }
-  }
   std::vector<synth::Snapshot> snapshots;
+  synth::SynthJob job;
   for (int i : plan_.of_round(static_cast<int>(round))) {
     snapshots.push_back(snapshot_of(recipe_, plan_.repositories[static_cast<size_t>(i)]));
     job.which.push_back(static_cast<int>(job.which.size()));
@@ -207,9 +177,28 @@ void Loop::synthesise(int64_t round, const Branch& main) {
   job.snapshots = &snapshots;
   job.out = main.round(round) / "synth";
   job.round = static_cast<int>(round);
-  job.scorer = scorer.get();
-  job.judge = judge.get();
   job.ranks = ranks_;
+
+  const bool searching = search.preset != "none" && (!main.checkpoint.empty() || !base_is_random());
+  // The judge is the comparison branch of the round before: it took no part in the search and saw none of
+  // these files.
+  const bool judging =
+      searching && search.judge == "previous" && branches_.size() > 1 && !branches_[1].checkpoint.empty();
+  scorer_name_ = searching ? weights_name(main) : "none";
+  judge_name_ = judging ? weights_name(branches_[1]) : "none";
+  std::unique_ptr<model::Engine> engine, judge_engine;
+  std::unique_ptr<synth::Scorer> scorer, judge;
+  if (searching) job.weights_name = scorer_name_;
+  if (searching && !synth::is_synthesised(recipe_, job)) {
+    engine = engine_of(main.checkpoint);
+    scorer = synth::make_local_scorer(*engine, tokenizer_.tokenizer, search.max_context);
+    job.scorer = scorer.get();
+    if (judging) {
+      judge_engine = engine_of(branches_[1].checkpoint);
+      judge = synth::make_local_scorer(*judge_engine, tokenizer_.tokenizer, search.max_context);
+      job.judge = judge.get();
+    }
+  }
   synth::run_synthesis(recipe_, job);
 }
 
@@ -229,6 +218,7 @@ Json Loop::train(int64_t round, Branch& branch, const Json& main_train) {
   const auto data = recipe_.get<data::DataConfig>();
   train::TrainJob job;
   job.run_folder = branch.folder;
+  job.save_request = run_ / train::kSaveRequestName;  // the run is asked, whichever branch trains
   job.round = static_cast<int>(round);
   const int64_t first = config_.start == "base" ? 1 : round;
   for (int64_t r = first; r <= round; ++r)

@@ -49,6 +49,7 @@ class Loop {
   model::LlamaConfig llama_config() const;
   bool base_is_random() const;
   double timeout_s() const;
+  int threads() const;
 
   train::World& world_;
   const Recipe& recipe_;

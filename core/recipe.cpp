@@ -218,7 +218,8 @@ std::string Recipe::to_toml() const {
 }
 
 std::string Recipe::fingerprint() const {
-  return sha256_hex(dump(false, false));
+  const bool seeded = schema_->find("run.seed") != nullptr;
+  return sha256_hex(dump(false, false) + (seeded ? "run.seed = " + value_text(value("run.seed")) : ""));
 }
 
 }  // namespace retrace

@@ -68,7 +68,7 @@ class Recipe {
 
   std::string to_toml()
       const;  // the resolved dump: every key, shortest round-trip numbers, readable by load()
-  std::string fingerprint() const;  // SHA-256 of to_toml() without marks and the [run] and [debug] sections
+  std::string fingerprint() const;  // SHA-256 of to_toml() without marks, [debug] and [run] (run.seed counts)
   const Schema& schema() const { return *schema_; }
   const std::filesystem::path& path() const { return path_; }
 

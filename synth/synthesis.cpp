@@ -55,11 +55,24 @@ class Stage {
   }
 
   Json run() {
-    if (const auto summary = finished()) return *summary;
+    if (const auto summary = finished()) {
+      if (job_.ranks.first()) fs::remove_all(items_);
+      return *summary;
+    }
     make_folders(items_);
     work();
     meet(job_.ranks, key("met"), run_.timeout_s);
     first_rank_does(job_.ranks, key("published"), run_.timeout_s, [&] { publish(); });
+    return read_json(job_.out / "summary.json");
+  }
+
+  // The summary of a job that is done; its scorer is not asked for where there is none to compare.
+  std::optional<Json> finished() const {
+    if (!fs::exists(job_.out / "done.json")) return std::nullopt;
+    const Json done = read_json(job_.out / "done.json");
+    if (get<std::string>(done, "key", "done.json") != key_) return std::nullopt;
+    if (get_or<std::string>(done, "weights", "", "done.json") != job_.weights_name) return std::nullopt;
+    if (scorer_ && get<std::string>(done, "scorer", "done.json") != scorer_->name()) return std::nullopt;
     return read_json(job_.out / "summary.json");
   }
 
@@ -101,15 +114,6 @@ class Stage {
   }
 
   Json read_json(const fs::path& path) const { return parse_json(read_file(path), path.filename().string()); }
-
-  std::optional<Json> finished() const {
-    if (!fs::exists(job_.out / "done.json")) return std::nullopt;
-    const Json done = read_json(job_.out / "done.json");
-    if (get<std::string>(done, "key", "done.json") != key_) return std::nullopt;
-    if (scorer_ && get<std::string>(done, "scorer", "done.json") != scorer_->name()) return std::nullopt;
-    if (job_.ranks.first()) fs::remove_all(items_);
-    return read_json(job_.out / "summary.json");
-  }
 
   fs::path item_file(const Item& item, const char* suffix) const { return items_ / (item.name + suffix); }
 
@@ -217,6 +221,7 @@ class Stage {
     write_file(job_.out / "summary.json", summary);
     write_file(job_.out / "done.json", to_text({{"key", key_},
                                                 {"scorer", scorer_ ? scorer_->name() : "none"},
+                                                {"weights", job_.weights_name},
                                                 {"trajectories", todo_.size()},
                                                 {"summary", sha256_hex(summary)}},
                                                1) +
@@ -245,6 +250,10 @@ class Stage {
 
 Json run_synthesis(const Recipe& recipe, const SynthJob& job) {
   return Stage(recipe, job).run();
+}
+
+bool is_synthesised(const Recipe& recipe, const SynthJob& job) {
+  return Stage(recipe, job).finished().has_value();
 }
 
 }  // namespace retrace::synth

@@ -23,7 +23,7 @@ struct SynthJob {
   Scorer* scorer = nullptr;                          // null: no search, chosen = initial
   Scorer* judge = nullptr;                           // re-measures the gains after the search; may be null
   Ranks ranks;
-  std::string weights_name;  // what the scorer's weights are called in the record
+  std::string weights_name;  // what the scorer's weights are called in the record; "" without a scorer
 };
 
 // Writes into `out`: items/ while it works (TREE.traj, TREE.candidates.jsonl, TREE.summary.json, each atomic;
@@ -32,8 +32,11 @@ struct SynthJob {
 // goes. Bytes are a function of snapshots, recipe, seed and scorers, at any number of ranks and after any
 // kill. Ranks take repositories by leases in the coordinator; `out` must be one folder for all of them.
 // Called again after completion with the same inputs it returns the summary at once (a null scorer then
-// matches any); other inputs are done anew. Every trajectory is replayed before it is written and after it is
-// read back.
+// matches any, as long as weights_name is the same); other inputs are done anew. Every trajectory is replayed
+// before it is written and after it is read back.
 Json run_synthesis(const Recipe& recipe, const SynthJob& job);
+
+// True where run_synthesis with a null scorer would return at once: the job's inputs were all synthesised.
+bool is_synthesised(const Recipe& recipe, const SynthJob& job);
 
 }  // namespace retrace::synth

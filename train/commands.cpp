@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 
-#include "core/build_info.h"
 #include "core/error.h"
 #include "core/failpoint.h"
 #include "core/files.h"
@@ -102,26 +101,15 @@ void fill_in_start(const fs::path& run, TrainJob& job) {
               fmt::format("train round {} first", job.round - 1), (run / "checkpoints").string());
 }
 
-void write_run_files(const World& world, const Recipe& recipe, const fs::path& run) {
-  const auto config = recipe.get<RunConfig>();
-  const Json facts = {{"version", kVersion},
-                      {"compiler", kCompiler},
-                      {"host", host_name()},
-                      {"launcher", world.env().launcher},
-                      {"world", world.size()},
-                      {"threads_per_rank",
-                       compute_threads(config.threads, world.env(), recipe.get<TrainConfig>().virtual_ranks)},
-                      {"recipe_fingerprint", recipe.fingerprint()}};
-  write_file(run / "recipe.toml", recipe.to_toml());
-  write_file(run / "run.json", to_text(facts, 2) + "\n");
-}
-
 void train_on(World& world, const Recipe& recipe, int round) {
   const fs::path run = run_folder_of(recipe);
   std::unique_ptr<RunLock> lock;
   first_rank_does(world.ranks(), world.fresh_key("run folder"), world.timeout_s(), [&] {
     lock = std::make_unique<RunLock>(run);
-    write_run_files(world, recipe, run);
+    write_run_files(recipe, run,
+                    {"", world.env().launcher, world.size(),
+                     compute_threads(recipe.get<RunConfig>().threads, world.env(),
+                                     recipe.get<TrainConfig>().virtual_ranks)});
   });
   TrainJob job;
   job.run_folder = run;

@@ -271,7 +271,8 @@ bool TrainLoop::take_request() {
   bool asked = take_save_request();
   if (!world_.first()) return asked;
   std::error_code none;
-  if (fs::remove(job_.run_folder / kSaveRequestName, none)) asked = true;
+  const fs::path request = job_.save_request.empty() ? job_.run_folder / kSaveRequestName : job_.save_request;
+  if (fs::remove(request, none)) asked = true;
   return asked;
 }
 

@@ -25,6 +25,7 @@ struct TrainJob {
   std::string start;       // "" = model.path or random weights; else a checkpoint folder: its weights only
   int64_t first_step = 0;  // global step at which the round starts
   int64_t steps = 0;       // overrides train.steps
+  std::filesystem::path save_request;  // file that asks for a checkpoint; empty: run_folder/save.request
   std::string metrics_stage = "train";
 };
 

@@ -1,10 +1,13 @@
 // core/recipe.h: values, inheritance, overrides, marks, the dump; and errors with their exact place.
 #include "core/recipe.h"
+#include "core/run_folder.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
 #include <limits>
 
+#include "core/files.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "schema_testing.h"
 #include "testing.h"
@@ -291,6 +294,26 @@ TEST_CASE("recipe: the fingerprint sees what matters only", "[unit]") {
       base);
   REQUIRE(load(temp, "", {{"optim.warmup", "5"}}).fingerprint() == base);
   REQUIRE(load(temp, "[optim]\nwarmup = 6\n").fingerprint() != base);
+  REQUIRE(load(temp, "[optim]\nwarmup = 5\n[run]\nseed = 2\n").fingerprint() != base);
+}
+
+TEST_CASE("run folder: another recipe on it is told key by key", "[unit]") {
+  TempFolder temp;
+  const auto run = temp / "run";
+  const RunFacts facts = {"raw_repos", "none", 2, 1};
+  make_folders(run);
+  REQUIRE(write_run_files(load(temp, "[optim]\nwarmup = 5 # paper\n"), run, facts).empty());
+  REQUIRE(write_run_files(load(temp, "[optim]\nwarmup = 5\n[run]\nthreads = 3\n"), run, facts).empty());
+  const std::string text = "[optim]\nwarmup = 6\n[data]\ntasks = ['ruler']\n[run]\nseed = 2\n";
+  const auto changed = write_run_files(load(temp, text), run, facts);
+  REQUIRE(changed == std::vector<std::string>{"run.seed (was 1, is 2)", "optim.warmup (was 5, is 6)",
+                                              "data.tasks (was [\"ruler\", \"gsm8k\"], is [\"ruler\"])"});
+  const Json json = parse_json(read_file(run / "run.json"), "run.json");
+  REQUIRE(json["world"] == 2);
+  REQUIRE(json["seed"] == 2);
+  write_file(run / "recipe.toml", "[nothing]\n");  // of another version: compared no more, but replaced
+  REQUIRE(write_run_files(load(temp, text), run, facts).empty());
+  REQUIRE(write_run_files(load(temp, text), run, facts).empty());
 }
 
 TEST_CASE("recipe: set_value checks type and range", "[unit]") {

@@ -40,7 +40,7 @@ at::Tensor tensor_of(const Json& json, const char* key) {
 
 }  // namespace
 
-TEST_CASE("gradients of a HF folder, written for the comparison with transformers", "[slow]") {
+TEST_CASE("gradients of a HF folder, written for the comparison with transformers", "[.][job]") {
   const char* const folder = std::getenv("RETRACE_GRAD_MODEL");
   const char* const batch_file = std::getenv("RETRACE_GRAD_BATCH");
   const char* const out = std::getenv("RETRACE_GRAD_OUT");

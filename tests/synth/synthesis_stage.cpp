@@ -92,6 +92,12 @@ TEST_CASE("a finished stage answers at once, with or without its scorer; another
   REQUIRE(run_searched(folder.path()) == first);
   REQUIRE(run_synthesis(small_recipe(), job_in(folder.path())) == first);
   REQUIRE(all_files(folder.path()) == files);
+  REQUIRE(is_synthesised(small_recipe(), job_in(folder.path())));
+  SynthJob later = job_in(folder.path());
+  later.weights_name = "other";
+  REQUIRE_FALSE(is_synthesised(small_recipe(), later));
+  REQUIRE_FALSE(is_synthesised(small_recipe({{"run.seed", "2"}}), job_in(folder.path())));
+  REQUIRE_FALSE(is_synthesised(small_recipe(), job_in(folder.path() / "elsewhere")));
   const Json other = run_searched(folder.path(), small_recipe({{"run.seed", "2"}}));
   REQUIRE(all_files(folder.path()) != files);
   REQUIRE(other["counts"] == first["counts"]);
