@@ -72,6 +72,13 @@ std::vector<PlanStep> plan_backward(const Slots& kept) {
   return steps;
 }
 
+// Everything that reads an op's outputs has run backward by now, so that their gradients are complete, and
+// needed no more afterwards.
+void run_backward(const BlockOp& op, BlockFrame& frame) {
+  op.backward(frame);
+  for (Slot slot : op.outputs) frame.gradient(slot).reset();
+}
+
 }  // namespace
 
 const char* slot_name(Slot slot) {
@@ -105,7 +112,7 @@ void run_plan(const std::vector<PlanStep>& steps, BlockFrame& frame) {
     else if (step.kind == PlanStep::Kind::forward)
       block_ops()[step.index].forward(frame);
     else
-      block_ops()[step.index].backward(frame);
+      run_backward(block_ops()[step.index], frame);
   }
 }
 

@@ -86,8 +86,8 @@ at::Tensor Llama::block_forward(const Context& context, const Views& weights, co
   return frame.value(Slot::y);
 }
 
-at::Tensor Llama::block_backward(const Context& context, const Views& weights, Saved& saved,
-                                 const at::Tensor& dy_td, Views& gradients) const {
+at::Tensor Llama::block_backward(const Context& context, const Views& weights, Saved& saved, at::Tensor dy_td,
+                                 Views& gradients) const {
   at::AutoDispatchBelowADInplaceOrView no_autograd;
   const BlockPlan& plan = state_->training;
   BlockFrame frame{state_->config, context.starts, context.angles, weights, state_->options.rms_norm == "hf",
@@ -101,7 +101,7 @@ at::Tensor Llama::block_backward(const Context& context, const Views& weights, S
     frame.value(slot) = std::move(found->second);
   }
   saved.tensors.clear();
-  frame.gradient(Slot::y) = dy_td;
+  frame.gradient(Slot::y) = std::move(dy_td);
   run_plan(plan.backward, frame);
   return frame.gradient(Slot::x);
 }

@@ -63,8 +63,9 @@ class Llama {
                       Views& gradients) const;  // adds, fp32
   at::Tensor block_forward(const Context& context, const Views& weights, const at::Tensor& x_td,
                            Saved* saved) const;
-  at::Tensor block_backward(const Context& context, const Views& weights, Saved& saved,
-                            const at::Tensor& dy_td, Views& gradients) const;
+  // Takes dy_td over, so that a caller who moves it in does not keep it alive.
+  at::Tensor block_backward(const Context& context, const Views& weights, Saved& saved, at::Tensor dy_td,
+                            Views& gradients) const;
   struct HeadResult {
     double loss_sum = 0;  // sum over labels of weight * nll
     at::Tensor dx_td;     // gradient of loss_sum (null tensors if gradients == nullptr)

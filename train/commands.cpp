@@ -17,6 +17,7 @@
 #include "model/model_config.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
+#include "train/plan.h"
 #include "train/trainer.h"
 
 namespace retrace::train {
@@ -159,6 +160,16 @@ int save_verb(const Call& call, const Schema&) {
   return 0;
 }
 
+int plan_verb(const Call& call, const Schema& schema) {
+  const Recipe recipe = load_recipe(call, schema);
+  const auto gpus = call.integer("gpus", 8);
+  if (gpus < 1 || gpus > 65536)
+    throw Error(Code::usage, fmt::format("--gpus {} is no number of GPUs", gpus), "1 to 65536");
+  const Json plan = plan_recipe(recipe, static_cast<int>(gpus), call.has("dry-run"));
+  fmt::print("{}", call.has("json") ? to_text(plan, 1) + "\n" : plan_text(plan));
+  return 0;
+}
+
 }  // namespace
 
 std::vector<Verb> verbs() {
@@ -169,6 +180,14 @@ std::vector<Verb> verbs() {
             {"round", "N", "the round to train; 1 if not given"}},
            true,
            train_verb},
+          {"plan",
+           "RECIPE --gpus N [key=value ...]",
+           "memory of a rank, time of a step, tokens and cost, before anything starts",
+           {{"gpus", "N", "GPUs, one rank each (8)"},
+            {"dry-run", "", "also walk a step with stand-in transfers and count them"},
+            {"json", "", "as JSON"}},
+           true,
+           plan_verb},
           {"save", "RUN", "ask the job that runs on a folder for a checkpoint now", {}, false, save_verb}};
 }
 

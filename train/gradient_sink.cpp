@@ -34,12 +34,12 @@ GradientSink::GradientSink(Shards& shards, int virtual_ranks)
     if (alone()) {
       views_.push_back(model::views_of(layout.unit(u), shards.unit(u).gradient));
     } else if (whole_units()) {
-      accumulated_.push_back(at::zeros({n}, at::kFloat));
+      accumulated_.push_back(at::zeros({n}, shards.options(at::kFloat)));
       views_.push_back(model::views_of(layout.unit(u), accumulated_.back()));
     }
   }
   if (!alone() && !whole_units())
-    for (Slot& slot : slots_) slot.buffer = at::zeros({largest}, at::kFloat);
+    for (Slot& slot : slots_) slot.buffer = at::zeros({largest}, shards.options(at::kFloat));
 }
 
 void GradientSink::begin_step() {
@@ -100,7 +100,7 @@ void GradientSink::close(int u) {
 
 at::Tensor& GradientSink::scratch(std::vector<at::Tensor>& list, size_t index, int u) {
   if (list.size() <= index) list.resize(index + 1);
-  if (!list[index].defined()) list[index] = at::zeros({shards_.elements(u)}, at::kFloat);
+  if (!list[index].defined()) list[index] = at::zeros({shards_.elements(u)}, shards_.options(at::kFloat));
   return list[index];
 }
 

@@ -29,21 +29,22 @@ Sharding parse_sharding(const std::string& name) {
               "use zero3, zero2 or zero1-accumulate", "train.sharding");
 }
 
-Shards::Shards(const FlatLayout& layout, Sharding sharding, bool bf16, Collectives& collectives)
-    : layout_(layout), sharding_(sharding), bf16_(bf16), collectives_(collectives) {
+Shards::Shards(const FlatLayout& layout, Sharding sharding, bool bf16, Collectives& collectives,
+               c10::Device device)
+    : layout_(layout), sharding_(sharding), bf16_(bf16), collectives_(collectives), device_(device) {
   const int rank = collectives.rank(), world = collectives.size();
   for (int u = 0; u < layout_.num_units(); ++u) {
     const int64_t n = elements(u);
     UnitShard shard;
-    for (at::Tensor& t : shard.state) t = at::zeros({n}, at::kFloat);
-    shard.gradient = at::zeros({n}, at::kFloat);
+    for (at::Tensor& t : shard.state) t = at::zeros({n}, options(at::kFloat));
+    shard.gradient = at::zeros({n}, options(at::kFloat));
     const at::Tensor& master = shard.state[0];
     if (keeps_weights()) {
-      shard.full = world == 1 && !bf16 ? master : at::zeros({n * world}, dtype());
+      shard.full = world == 1 && !bf16 ? master : at::zeros({n * world}, options(dtype()));
       shard.views = model::views_of(layout_.unit(u), shard.full);
       shard.part = shard.full.narrow(0, rank * n, n);
     } else {
-      shard.part = bf16 ? at::zeros({n}, dtype()) : master;
+      shard.part = bf16 ? at::zeros({n}, options(dtype())) : master;
     }
     units_.push_back(std::move(shard));
   }

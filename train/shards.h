@@ -34,12 +34,15 @@ struct UnitShard {
 
 class Shards {
  public:
-  Shards(const FlatLayout& layout, Sharding sharding, bool bf16, Collectives& collectives);
+  // device: where tensors live; on c10::kMeta they have shapes only, which is enough to count transfers.
+  Shards(const FlatLayout& layout, Sharding sharding, bool bf16, Collectives& collectives,
+         c10::Device device = c10::kCPU);
 
   const FlatLayout& layout() const { return layout_; }
   Sharding sharding() const { return sharding_; }
   Collectives& collectives() { return collectives_; }
   int world() const { return collectives_.size(); }
+  at::TensorOptions options(at::ScalarType type) const { return at::TensorOptions(device_).dtype(type); }
   at::ScalarType dtype() const { return bf16_ ? at::kBFloat16 : at::kFloat; }
   bool keeps_weights() const { return world() == 1 || sharding_ != Sharding::zero3; }
   UnitShard& unit(int u) { return units_[static_cast<size_t>(u)]; }
@@ -69,8 +72,9 @@ class Shards {
  private:
   FlatLayout layout_;
   Sharding sharding_;
-  bool bf16_, stale_ = false;
+  bool bf16_, stale_ = true;
   Collectives& collectives_;
+  c10::Device device_;
   std::vector<UnitShard> units_;
 };
 

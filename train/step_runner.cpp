@@ -2,18 +2,17 @@
 
 namespace retrace::train {
 
-StepRunner::StepRunner(const model::Llama& llama, Shards& shards, int virtual_ranks, int num_domains,
-                       int64_t logit_chunk, std::function<void()> at_unit)
-    : llama_(llama),
+StepRunner::StepRunner(PassWork& work, Shards& shards, int virtual_ranks, int num_domains,
+                       std::function<void()> at_unit)
+    : work_(work),
       shards_(shards),
       window_(shards),
       sink_(shards, virtual_ranks),
       num_domains_(num_domains),
-      logit_chunk_(logit_chunk),
       at_unit_(std::move(at_unit)) {
   const int head = shards.layout().num_units() - 1;
   for (int u = 0; u <= head; ++u) order_.push_back(u);
-  if (llama.config().tie_embeddings) order_.push_back(0);
+  if (shards.layout().config().tie_embeddings) order_.push_back(0);
   for (int u = head - 1; u > 0; --u) order_.push_back(u);
 }
 
@@ -44,51 +43,39 @@ std::vector<StepLoss> StepRunner::run(const StepData& data) {
 
 void StepRunner::pass(const MicroBatch& batch, StepLoss& loss) {
   const int head = shards_.layout().num_units() - 1;
-  const bool tied = llama_.config().tie_embeddings;
+  const bool tied = shards_.layout().config().tie_embeddings;
   window_.begin_pass(order_);
-  const auto context = llama_.prepare(batch.spans);
-  std::vector<model::Saved> saved(static_cast<size_t>(head - 1));
+  work_.begin(batch);
 
   at_unit_();
-  at::Tensor x_td = llama_.embed_forward(window_.next(), batch.ids);
+  work_.embed(window_.next());
   for (int u = 1; u < head; ++u) {
     at_unit_();
-    x_td = llama_.block_forward(*context, window_.next(), x_td, &saved[static_cast<size_t>(u - 1)]);
+    work_.block(u - 1, window_.next());
   }
 
   at_unit_();
-  model::Views weights = window_.next(!tied), gradients = sink_.open(head);
-  if (tied) {
-    weights.insert_or_assign("lm_head", window_.next(false).at("embed_tokens"));
-    gradients.insert_or_assign("lm_head", sink_.open(0).at("embed_tokens"));
+  {
+    model::Views weights = window_.next(!tied), gradients = sink_.open(head);
+    if (tied) {
+      weights.insert_or_assign("lm_head", window_.next(false).at("embed_tokens"));
+      gradients.insert_or_assign("lm_head", sink_.open(0).at("embed_tokens"));
+    }
+    work_.head(weights, gradients);
   }
-  model::Llama::HeadResult result =
-      llama_.head(weights, x_td, batch.labels, batch.weights, &gradients, logit_chunk_);
   sink_.close(head);
   if (tied) sink_.close(0);
 
-  x_td.reset();
-  at::Tensor dx_td = std::move(result.dx_td);
   for (int u = head - 1; u > 0; --u) {
     at_unit_();
-    dx_td = llama_.block_backward(*context, window_.next(), saved[static_cast<size_t>(u - 1)], dx_td,
-                                  sink_.open(u));
+    const model::Views& weights = window_.next();
+    work_.block_backward(u - 1, weights, sink_.open(u));
     sink_.close(u);
   }
   at_unit_();
-  llama_.embed_backward(batch.ids, dx_td, sink_.open(0));
+  work_.embed_backward(sink_.open(0));
   sink_.close(0);
-
-  loss.loss += result.loss_sum;
-  const float* nll = result.nll_t.const_data_ptr<float>();
-  for (const SequenceRange& range : batch.sequences) {
-    const auto d = static_cast<size_t>(range.domain);
-    for (int64_t t = range.begin; t < range.end; ++t) {
-      const auto weight = static_cast<double>(batch.raw_weights[static_cast<size_t>(t)]);
-      loss.domain_nll[d] += weight * static_cast<double>(nll[t]);
-      loss.domain_weight[d] += weight;
-    }
-  }
+  work_.end(loss);
 }
 
 }  // namespace retrace::train

@@ -62,9 +62,9 @@ TrainLoop::TrainLoop(World& world, const TrainingSetup& setup, const TrainJob& j
       saver_(saver),
       progress_(progress),
       llama_(setup.llama, compute_options(setup.model)),
-      runner_(llama_, shards, static_cast<int>(setup.train.virtual_ranks),
-              static_cast<int>(mixture.domains().size()), setup.train.logit_chunk,
-              [this] { look_for_leaving(); }),
+      pass_(make_llama_pass(llama_, setup.train.logit_chunk)),
+      runner_(*pass_, shards, static_cast<int>(setup.train.virtual_ranks),
+              static_cast<int>(mixture.domains().size()), [this] { look_for_leaving(); }),
       source_(mixture, setup.batches),
       prefetch_(source_, progress.data_step, setup.steps),
       resumed_(resumed) {

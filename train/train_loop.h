@@ -52,6 +52,7 @@ class TrainLoop {
   TrainProgress progress_;
 
   model::Llama llama_;
+  std::unique_ptr<PassWork> pass_;
   StepRunner runner_;
   StepSource source_;
   Prefetch prefetch_;

@@ -1,0 +1,201 @@
+// What `retrace plan` says against what the code does: bytes counted by an allocator during real steps, and
+// transfers counted by a dry run.
+#include <ATen/Functions.h>
+#include <c10/core/CPUAllocator.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <cmath>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+
+#include "core/error.h"
+#include "model/block_costs.h"
+#include "model/known_shapes.h"
+#include "train/dry_run.h"
+#include "train/plan.h"
+#include "train/step_runner.h"
+
+using namespace retrace;
+using namespace retrace::train;
+
+namespace {
+
+// Counts what tensors and the library's own buffers hold. Installed for good: the program has one CPU
+// allocator.
+class CountingAllocator final : public c10::Allocator {
+ public:
+  static CountingAllocator& get() {
+    static CountingAllocator* const one = [] {
+      auto* made = new CountingAllocator(c10::GetCPUAllocator());
+      c10::SetCPUAllocator(made, 100);
+      return made;
+    }();
+    return *one;
+  }
+  c10::DataPtr allocate(size_t size) override {
+    void* const data = base_->raw_allocate(size);
+    const std::lock_guard lock(mutex_);
+    sizes_[data] = static_cast<int64_t>(size);
+    live += static_cast<int64_t>(size);
+    peak = std::max(peak, live);
+    return {data, data, release, c10::kCPU};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return release; }
+  void copy_data(void* to, const void* from, size_t size) const override { base_->copy_data(to, from, size); }
+  int64_t live = 0, peak = 0;
+
+ private:
+  explicit CountingAllocator(c10::Allocator* base) : base_(base) {}
+  static void release(void* data) {
+    CountingAllocator& self = get();
+    const std::lock_guard lock(self.mutex_);
+    const auto found = self.sizes_.find(data);
+    if (found != self.sizes_.end()) {
+      self.live -= found->second;
+      self.sizes_.erase(found);
+    }
+    self.base_->raw_deallocate(data);
+  }
+  c10::Allocator* base_;
+  std::mutex mutex_;
+  std::unordered_map<void*, int64_t> sizes_;
+};
+
+// Peers that hold what this rank holds.
+class Echo final : public Collectives {
+ public:
+  explicit Echo(int size) : size_(size) {}
+  int rank() const override { return 0; }
+  int size() const override { return size_; }
+  std::unique_ptr<Pending> start_all_gather(const at::Tensor& part, const at::Tensor& whole) override {
+    for (int r = 0; r < size_; ++r) whole.narrow(0, r * part.numel(), part.numel()).copy_(part);
+    return std::make_unique<Done>();
+  }
+  std::unique_ptr<Pending> start_reduce_scatter(const at::Tensor& whole, const at::Tensor& sum) override {
+    sum.add_(whole.narrow(0, 0, sum.numel()));
+    return std::make_unique<Done>();
+  }
+  std::vector<double> gather(const std::vector<double>& part) override { return part; }
+  void broadcast(std::vector<double>&, int) override {}
+  void barrier() override {}
+
+ private:
+  struct Done final : Pending {
+    void wait() override {}
+  };
+  int size_;
+};
+
+TrainingShape small_shape() {
+  TrainingShape shape;
+  auto& c = shape.llama;
+  c.vocab_size = 1000;
+  c.hidden_size = 192;
+  c.intermediate_size = 512;
+  c.num_layers = 5;
+  c.num_heads = 6;
+  c.num_kv_heads = 2;
+  c.head_dim = 32;
+  shape.seq_len = 768;
+  shape.logit_chunk = 256;
+  shape.batch_sequences = 12;
+  shape.mean_squared_length = 768.0 * 768.0;
+  return shape;
+}
+
+MicroBatch batch_of(const TrainingShape& shape) {
+  MicroBatch batch;
+  const int64_t tokens = shape.seq_len * shape.micro_batch;
+  batch.ids = at::randint(shape.llama.vocab_size, {tokens}, at::kLong);
+  batch.labels = at::randint(shape.llama.vocab_size, {tokens}, at::kLong);
+  batch.weights = at::ones({tokens});
+  batch.raw_weights.assign(static_cast<size_t>(tokens), 1);
+  for (int64_t s = 0; s <= shape.micro_batch; ++s) batch.spans.starts.push_back(s * shape.seq_len);
+  batch.sequences.push_back({0, tokens, 0});
+  return batch;
+}
+
+int64_t measured_peak(const TrainingShape& shape, int world) {
+  CountingAllocator& counter = CountingAllocator::get();
+  const int64_t before = counter.live;
+  counter.peak = before;
+  Echo collectives(world);
+  const FlatLayout layout(shape.llama, shape.chunk_kib);
+  Shards shards(layout, parse_sharding(shape.sharding), shape.dtype == "bfloat16", collectives);
+  shards.load(*model::random_weights(shape.llama, 1, 0.02));
+  model::ComputeOptions options;
+  options.bf16 = shape.dtype == "bfloat16";
+  options.recompute = shape.recompute;
+  const model::Llama llama(shape.llama, options);
+  const auto work = make_llama_pass(llama, shape.logit_chunk);
+  StepRunner runner(*work, shards, 1, 1, [] {});
+  StepData data;
+  data.micro.resize(1);
+  data.micro.front().push_back(batch_of(shape));
+  runner.run(data);
+  return counter.peak - before;
+}
+
+}  // namespace
+
+TEST_CASE("plan: the bytes of a rank are those that tensors take", "[unit]") {
+  TrainingShape shape = small_shape();
+  shape.dtype = GENERATE("float32", "bfloat16");
+  for (const char* recompute : {"none", "keep_attn", "full"})
+    for (const char* sharding : {"zero3", "zero2", "zero1-accumulate"})
+      for (int world : {1, 3}) {
+        if (world == 1 && std::string_view(sharding) != "zero3") continue;  // alone, all modes are one
+        shape.recompute = recompute;
+        shape.sharding = sharding;
+        const auto planned = static_cast<double>(plan_memory(shape, world).total_bytes());
+        const auto measured = static_cast<double>(measured_peak(shape, world));
+        INFO(shape.dtype << " " << recompute << " " << sharding << " on " << world << ": planned " << planned
+                         << ", measured " << measured);
+        REQUIRE(std::abs(planned / measured - 1) < 0.05);
+      }
+}
+
+TEST_CASE("plan: a dry run counts the transfers that the plan expects, at 8 to 512 ranks", "[unit]") {
+  TrainingShape shape;
+  shape.llama = model::known_llama_config("Meta-Llama-3-8B-Instruct");
+  shape.seq_len = 65536;
+  shape.batch_sequences = 1024;
+  shape.mean_squared_length = 65536.0 * 65536.0;
+  const int64_t layers = shape.llama.num_layers;
+  for (int world : {8, 64, 512})
+    for (const char* sharding : {"zero3", "zero2", "zero1-accumulate"}) {
+      shape.sharding = sharding;
+      const DryRun count = dry_run_step(shape, world);
+      INFO(sharding << " on " << world);
+      const int64_t passes = 1024 / world;
+      REQUIRE(count.micro_steps == passes);
+      const bool zero3 = shape.sharding == "zero3", once = shape.sharding == "zero1-accumulate";
+      REQUIRE(count.gathers.calls == (zero3 ? passes * (2 * layers + 2) : layers + 2));
+      REQUIRE(count.reduces.calls == (once ? 1 : passes) * (layers + 2));
+      REQUIRE(count.most_in_flight <= 4);
+      const auto bytes = static_cast<double>(count.gathers.bytes + count.reduces.bytes);
+      const auto planned = static_cast<double>(plan_step(shape, {}, world).transfer_bytes);
+      REQUIRE(std::abs(bytes / planned - 1) < 0.01);
+    }
+  REQUIRE_THROWS_AS(dry_run_step(shape, 7), Error);
+}
+
+TEST_CASE("plan: published shapes have their published sizes", "[unit]") {
+  const std::map<std::string, int64_t> sizes = {{"Meta-Llama-3-8B-Instruct", 8030261248},
+                                                {"Llama-3.1-8B", 8030261248},
+                                                {"Llama-3.2-1B", 1235814400},
+                                                {"Llama-3.2-3B-Instruct", 3212749824},
+                                                {"SmolLM2-135M-Instruct", 134515008}};
+  for (const auto& [name, parameters] : sizes)
+    REQUIRE(model::known_llama_config(name).num_parameters() == parameters);
+  REQUIRE_THROWS_AS(model::known_llama_config("GPT-2"), Error);
+}
+
+TEST_CASE("plan: floating-point operations of a step follow the published convention", "[unit]") {
+  // torchtitan's 148.1 GFLOP a token for Llama-3-8B at 64K counts attention in full; half of it is 96.6.
+  const auto llama = model::known_llama_config("llama-3-8b");
+  const double flops = model::model_flops(llama, {65536, 65536.0 * 65536.0, 2}) / 65536;
+  REQUIRE(std::abs(flops / 96.6e9 - 1) < 0.04);
+}

@@ -1,0 +1,23 @@
+// One optimizer step of one rank of many, without weights, data or peers: the step runner as it is, over
+// tensors that have shapes only, with collectives that count instead of sending.
+#pragma once
+
+#include <cstdint>
+
+#include "train/plan.h"
+
+namespace retrace::train {
+
+struct TransferCount {
+  int64_t calls = 0, bytes = 0;  // bytes a rank receives (gather) or sends (reduce) from and to others
+};
+struct DryRun {
+  TransferCount gathers, reduces;
+  int64_t micro_steps = 0;
+  int64_t most_in_flight = 0;  // transfers begun and not yet waited for
+};
+
+// Error{recipe} if the sequences of a step do not divide into micro-batches on `world` ranks.
+DryRun dry_run_step(const TrainingShape& shape, int world);
+
+}  // namespace retrace::train

@@ -1,0 +1,68 @@
+// Bytes of a rank: the same sums that Shards, WeightWindow, GradientSink and the block plans allocate.
+#include <algorithm>
+
+#include "model/block_costs.h"
+#include "model/block_program.h"
+#include "train/flat_layout.h"
+#include "train/plan.h"
+#include "train/shards.h"
+
+namespace retrace::train {
+namespace {
+
+constexpr int64_t kSlots = 2;
+
+}  // namespace
+
+int64_t MemoryPlan::total_bytes() const {
+  int64_t sum = 0;
+  for (const auto& item : items) sum += item.bytes;
+  return sum;
+}
+
+MemoryPlan plan_memory(const TrainingShape& shape, int world) {
+  const FlatLayout layout(shape.llama, shape.chunk_kib);
+  const bool bf16 = shape.dtype == "bfloat16", alone = world == 1;
+  const Sharding sharding = parse_sharding(shape.sharding);
+  const bool keeps_weights = alone || sharding != Sharding::zero3;
+  const bool whole_gradients = !alone && sharding == Sharding::zero1_accumulate;
+  const int64_t value_bytes = bf16 ? 2 : 4;
+  int64_t own = 0, whole = 0, largest = 0;
+  for (int u = 0; u < layout.num_units(); ++u) {
+    const int64_t each = layout.elements_per_rank(u, world);
+    own += each;
+    whole += each * world;
+    largest = std::max(largest, each * world);
+  }
+  const model::BatchShape batch{shape.micro_batch * shape.seq_len,
+                                shape.mean_squared_length * static_cast<double>(shape.micro_batch),
+                                value_bytes};
+  const auto block = model::block_costs(shape.llama, model::plan_block(shape.recompute), batch);
+  const auto head = model::head_costs(shape.llama, batch, shape.logit_chunk);
+  const int64_t kept = shape.llama.num_layers * block.kept_bytes;
+  const int64_t stream = batch.tokens * shape.llama.hidden_size * value_bytes;
+  // Beside what all blocks keep: the last block's output while the head runs, or a block at work.
+  const int64_t working = std::max({block.forward_peak_bytes - block.kept_bytes, stream + head.peak_bytes,
+                                    block.backward_peak_bytes - block.kept_bytes});
+  const int64_t positions = shape.seq_len * shape.llama.head_dim / 2 * 2 * 4;
+  const int64_t batch_bytes = batch.tokens * (8 + 8 + 4);
+
+  MemoryPlan plan;
+  plan.items = {
+      {"fp32 masters and moments", own * 12},
+      {"fp32 gradients", own * 4},
+      {"weights in the compute dtype", keeps_weights ? (alone && !bf16 ? 0 : whole * value_bytes)
+                                       : bf16        ? own * value_bytes
+                                                     : 0},
+      {"gathered weights", keeps_weights ? 0 : kSlots * largest * value_bytes},
+      {"gradients before they are reduced", alone             ? 0
+                                            : whole_gradients ? whole * 4
+                                                              : kSlots * largest * 4},
+      {"kept activations", kept},
+      {"working set of a unit", working},
+      {"batch and positions", positions + batch_bytes},
+  };
+  return plan;
+}
+
+}  // namespace retrace::train
