@@ -26,13 +26,15 @@ void print_all(const std::string& bytes) {
 
 int encode(const Call& call) {
   const auto tokenizer = load_tokenizer(call.word(1, "TOKENIZER"));
-  const std::string bytes = read_file(call.word(2, "FILE"));
-  std::string line;
-  for (TokenId id : tokenizer->encode(bytes)) {
-    if (!line.empty()) line += ' ';
-    line += fmt::format_int(id).c_str();
+  call.word(2, "FILE");
+  for (size_t i = 2; i < call.words.size(); ++i) {
+    std::string line;
+    for (TokenId id : tokenizer->encode(read_file(call.words[i]))) {
+      if (!line.empty()) line += ' ';
+      line += fmt::format_int(id).c_str();
+    }
+    print_all(line + '\n');
   }
-  print_all(line + '\n');
   return 0;
 }
 
@@ -159,8 +161,8 @@ int run_tokenizer(const Call& call, const Schema&) {
 
 std::vector<Verb> verbs() {
   return {{"tokenizer",
-           "encode|decode TOKENIZER FILE, or train FOLDER... --out DIR",
-           "Ids of a file, bytes of ids, or a new vocabulary",
+           "encode TOKENIZER FILE..., decode TOKENIZER FILE, or train FOLDER... --out DIR",
+           "Ids of files (a line each), bytes of ids, or a new vocabulary",
            {{"out", "DIR", "train: where the tokenizer goes"},
             {"vocab-size", "N", "train: tokens in all, special ones included (default 4096)"},
             {"type", "bpe|sentencepiece", "train: what kind (default bpe)"},

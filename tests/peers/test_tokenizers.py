@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import unicodedata
 
@@ -122,6 +123,41 @@ def speed(ours, reference, texts):
           f"{start_up * 1000:.0f} ms), tiktoken {size / theirs:.1f} MB/s: {theirs / (whole - start_up):.2f} times as fast")
 
 
+def corpus_files(folder):
+    """Every regular file of the default recipe's repositories, unpacked."""
+    corpus = pathlib.Path(os.environ.get("RETRACE_DEPS", pathlib.Path.home() / ".cache" / "retrace")) / "corpus" / "tiny"
+    out = folder / "releases"
+    for archive in sorted(corpus.glob("*.tar.*")):
+        with tarfile.open(archive) as tar:
+            for member in tar.getmembers():
+                if member.isfile() and ".." not in member.name and not member.name.startswith("/"):
+                    tar.extract(member, out / archive.name, set_attrs=False)
+    return sorted(path for path in out.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def every_corpus_file(ours, encoding, folder):
+    """In one process: a line of ids for each file. Bytes that are no UTF-8 come back too, but tiktoken takes text only."""
+    files = corpus_files(folder)
+    if not files:
+        print("skipped: the files of the tiny corpus (scripts/fetch-corpus brings them)")
+        return
+    lines = subprocess.run([RETRACE, "tokenizer", "encode", ours.tokenizer, *map(str, files)], capture_output=True, check=True)
+    lines = lines.stdout.decode().split("\n")[:-1]
+    assert len(lines) == len(files)
+    tokens, texts = 0, 0
+    for path, line in zip(files, lines):
+        ids = [int(i) for i in line.split()]
+        try:
+            text = path.read_bytes().decode()
+        except UnicodeDecodeError:
+            continue
+        assert ids == encoding.encode_ordinary(text), f"ids of {path.name} differ"
+        tokens, texts = tokens + len(ids), texts + 1
+    back = ours.run("decode", "\n".join(lines).encode())
+    assert back == b"".join(path.read_bytes() for path in files), "decode does not give the corpus back"
+    print(f"llama3: {tokens} ids equal on {texts} text files of the tiny corpus; all {len(files)} files come back")
+
+
 def llama3(folder, texts):
     file = DATA / "llama3" / "tokenizer.model"
     if not file.exists():
@@ -131,6 +167,7 @@ def llama3(folder, texts):
     encoding = tiktoken.Encoding("llama3", pat_str=LLAMA3, mergeable_ranks=ranks, special_tokens={})
     ours = Ours(file, folder)
     compare("llama3", ours, encoding.encode_ordinary, HARD + [fuzz(1, 200000), fuzz(2, 200000)] + texts)
+    every_corpus_file(ours, encoding, folder)
     junk = random.Random(3).randbytes(100000) + b"\xc3\x28 caf\xe9 \xff\xfe\xed\xa0\x80" + b"ok\x80" * 100
     assert ours.decode(ours.encode(junk)) == junk, "invalid UTF-8 does not come back"
     speed(ours, encoding.encode_ordinary, texts)
