@@ -152,9 +152,9 @@ RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const 
   const auto model = recipe.get<model::ModelConfig>();
   RunTokenizer out;
   if (!config.path.empty()) {
-    out.path = config.path;
+    out.path = resolve_path(config.path);
   } else if (!model.path.empty()) {
-    out.path = model.path;
+    out.path = resolve_path(model.path);
   } else {
     out.path = run / "tokenizer";
     first_rank_does(ranks, "loop/tokenizer", recipe.get<RunConfig>().timeout_s, [&] {

@@ -31,7 +31,8 @@ int encode(const Call& call) {
     std::string line;
     for (TokenId id : tokenizer->encode(read_file(call.words[i]))) {
       if (!line.empty()) line += ' ';
-      line += fmt::format_int(id).c_str();
+      const fmt::format_int digits(id);
+      line.append(digits.data(), digits.size());
     }
     print_all(line + '\n');
   }

@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include "core/error.h"
+#include "data/ascii_scan.h"
 #include "data/utf8.h"
 
 namespace retrace::data {
@@ -54,7 +55,7 @@ ThreadState& thread_state() {
 
 class PreTokenizer::Regex {
  public:
-  explicit Regex(const std::string& pattern) {
+  explicit Regex(const std::string& pattern) : scan_(ascii_scan_of(pattern)) {
     const std::string translated = to_pcre2(pattern);
     int code = 0;
     PCRE2_SIZE offset = 0;
@@ -72,6 +73,11 @@ class PreTokenizer::Regex {
 
   // The next match in valid UTF-8 from `from` on, as [begin, end); false if there is none.
   bool find(std::string_view text, size_t from, size_t& begin, size_t& end) const {
+    if (scan_) {
+      begin = from;
+      end = scan_(text, from);
+      if (end > 0) return true;
+    }
     ThreadState& state = thread_state();
     const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     int found = jit_ ? pcre2_jit_match(code_, subject, text.size(), from, 0, state.match, state.context)
@@ -88,6 +94,7 @@ class PreTokenizer::Regex {
   }
 
  private:
+  AsciiScan scan_;
   pcre2_code* code_ = nullptr;
   bool jit_ = false;
 };

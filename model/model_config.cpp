@@ -2,12 +2,13 @@
 #include "model/model_config.h"
 
 #include "core/error.h"
+#include "core/paths.h"
 
 namespace retrace::model {
 
 LlamaConfig resolve_llama_config(const ModelConfig& recipe, int64_t vocab_size) {
   if (!recipe.path.empty()) {
-    LlamaConfig config = read_llama_config(recipe.path);
+    LlamaConfig config = read_llama_config(resolve_path(recipe.path));
     if (vocab_size > config.vocab_size)
       throw Error(Code::recipe,
                   fmt::format("the tokenizer has {} ids, the model in {} has {}", vocab_size, recipe.path,

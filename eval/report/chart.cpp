@@ -68,6 +68,7 @@ std::string line_chart(const Chart& chart) {
   if (chart.from_zero) y_low = std::min(0.0, y_low);
   const auto y_ticks = ticks(y_low, y_high, 5);
   auto x_ticks = ticks(x_low, x_high, 6);
+  std::erase_if(x_ticks, [](double x) { return x != std::round(x); });
   y_low = y_ticks.front(), y_high = y_ticks.back();
   if (x_high <= x_low) x_low -= 0.5, x_high += 0.5;
   const double plot_width = kWidth - kLeft - kRight, plot_height = kHeight - kTop - kBottom;

@@ -19,7 +19,7 @@ struct Chart {
   bool from_zero = false;  // the y axis starts at 0
 };
 
-// A line chart; "" if no series has a point.
+// A line chart; "" if no series has a point. x counts something: only whole numbers are marked.
 std::string line_chart(const Chart& chart);
 
 struct Bar {
