@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "model/generate.h"
 #include "model/llama_runner.h"
+#include "model/ops/attention.h"
 #include "model/weights.h"
 
 namespace retrace::model {
@@ -180,8 +182,11 @@ std::unique_ptr<Engine> make_engine(const LlamaConfig& config, WeightSource& wei
   if (options.prefill_chunk < 1)
     fail(Code::recipe, "prefill_chunk must be at least 1, not {}", options.prefill_chunk);
   if (options.threads > 0) at::set_num_threads(options.threads);
-  return std::make_unique<LlamaEngine>(config, weights, options,
-                                       options.dtype == "float32" ? at::kFloat : at::kBFloat16);
+  const at::ScalarType dtype = options.dtype == "float32" ? at::kFloat : at::kBFloat16;
+  const AttentionCheck attention =
+      check_attention(dtype, {config.num_heads, config.num_kv_heads, config.head_dim});
+  debug("attention: backend {}, {:.1e} from fp32 in its self-test", attention.backend, attention.error);
+  return std::make_unique<LlamaEngine>(config, weights, options, dtype);
 }
 
 std::unique_ptr<Engine> open_engine(const std::filesystem::path& hf_folder, const EngineOptions& options) {

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/signals.h"
 #include "model/llama.h"
+#include "model/ops/attention.h"
 #include "train/checkpoint_saver.h"
 #include "train/train_loop.h"
 #include "train/training_setup.h"
@@ -63,6 +64,12 @@ TrainResult run_training(World& world, const Recipe& recipe, const TrainJob& job
   facts["version"] = fmt::format("{} ({})", kVersion, kCompiler);
   facts["checkpoint.resume"] = setup.checkpoint.resume;
   agree_before_training(world, facts);
+
+  const auto attention =
+      model::check_attention(setup.model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
+                             {setup.llama.num_heads, setup.llama.num_kv_heads, setup.llama.head_dim});
+  if (world.first())
+    info("attention: backend {}, {:.1e} from fp32 in its self-test", attention.backend, attention.error);
 
   const FlatLayout layout(setup.llama, setup.checkpoint.chunk_kib);
   Shards shards(layout, parse_sharding(setup.train.sharding), setup.model.dtype == "bfloat16",

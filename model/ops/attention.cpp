@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "model/ops/attention_bf16.h"
 #include "model/ops/parallel.h"
@@ -72,8 +73,10 @@ AttentionResult aten_forward(const at::Tensor& qkv, const std::vector<int64_t>& 
   return result;
 }
 
+std::atomic<bool> bf16_allowed{true};
+
 bool is_bf16_backend(at::ScalarType dtype, int64_t head_dim) {
-  return dtype == at::kBFloat16 && has_bf16_attention(head_dim);
+  return dtype == at::kBFloat16 && bf16_allowed && has_bf16_attention(head_dim);
 }
 
 // One head of one document, for the bf16 backend.
@@ -156,6 +159,10 @@ void check_spans(const std::vector<int64_t>& starts, int64_t tokens) {
 
 const char* attention_backend(at::ScalarType dtype, int64_t head_dim) {
   return is_bf16_backend(dtype, head_dim) ? "cpu-bf16" : "cpu";
+}
+
+void allow_bf16_attention(bool allowed) {
+  bf16_allowed = allowed;
 }
 
 AttentionResult attention_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,

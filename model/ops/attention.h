@@ -19,6 +19,17 @@ struct AttentionResult {
 
 const char* attention_backend(at::ScalarType dtype, int64_t head_dim);
 
+// The backend that such tensors will use, run on a small packed sequence beside ATen's fp32 kernel: the worst
+// relative error of its output and of its gradients. One that is further off than bf16 explains is left out
+// from then on, with a warning, and the next is checked.
+struct AttentionCheck {
+  const char* backend;
+  double error = 0;
+};
+AttentionCheck check_attention(at::ScalarType dtype, const HeadShape& shape);
+// Test seam: takes the choice of backends back (true) or rules the processor's own kernel out (false).
+void allow_bf16_attention(bool allowed);
+
 // Spans tile [0, tokens) without empty ones, or Error{input}: the backend's kernel dies on a span of length
 // 0.
 void check_spans(const std::vector<int64_t>& starts, int64_t tokens);

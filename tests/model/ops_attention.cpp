@@ -158,3 +158,19 @@ TEST_CASE("the backend is a function of dtype and head width on a given processo
   REQUIRE(std::string(attention_backend(at::kBFloat16, 48)) == "cpu");
   REQUIRE(std::string(attention_backend(at::kBFloat16, 64)) == (has_bf16_attention(64) ? "cpu-bf16" : "cpu"));
 }
+
+TEST_CASE("the start-up check finds every backend sound, and a backend that is ruled out is not used",
+          "[unit]") {
+  for (const HeadShape shape :
+       {HeadShape{4, 2, 64}, HeadShape{8, 1, 128}, HeadShape{3, 3, 32}, HeadShape{2, 1, 48}}) {
+    const AttentionCheck fp32 = check_attention(at::kFloat, shape);
+    REQUIRE(std::string(fp32.backend) == "cpu");
+    REQUIRE(fp32.error == 0);
+    const AttentionCheck bf16 = check_attention(at::kBFloat16, shape);
+    REQUIRE(std::string(bf16.backend) == attention_backend(at::kBFloat16, shape.head_dim));
+    REQUIRE((bf16.error > 0 && bf16.error < 0.02));
+  }
+  allow_bf16_attention(false);
+  REQUIRE(std::string(check_attention(at::kBFloat16, {4, 2, 64}).backend) == "cpu");
+  allow_bf16_attention(true);
+}
