@@ -125,7 +125,7 @@ class IncludeResolver {
 
 }  // namespace
 
-void extract_c(const SyntaxTree& tree, FileFacts* facts) {
+void extract_c(const SyntaxTree& tree, ImportFacts* facts) {
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>&) {
     if (!is(node, "preproc_include")) return true;
     const TSNode path = field(node, "path");

@@ -171,7 +171,7 @@ std::vector<int> package_files(const FileIndex& index, const AllFacts& facts, co
 
 }  // namespace
 
-void extract_go(const SyntaxTree& tree, FileFacts* facts) {
+void extract_go(const SyntaxTree& tree, ImportFacts* facts) {
   const std::string_view text = tree.text();
   Locals locals(text);
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>& ancestors) {

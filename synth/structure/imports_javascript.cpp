@@ -123,7 +123,7 @@ class ScriptResolver {
 
 }  // namespace
 
-void extract_javascript(const SyntaxTree& tree, FileFacts* facts) {
+void extract_javascript(const SyntaxTree& tree, ImportFacts* facts) {
   const std::string_view text = tree.text();
   auto add = [&](TSNode at, TSNode source, bool hard, std::vector<std::string> names) {
     ImportSite site;

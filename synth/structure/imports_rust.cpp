@@ -207,7 +207,7 @@ class RustResolver {
 
 }  // namespace
 
-void extract_rust(const SyntaxTree& tree, FileFacts* facts) {
+void extract_rust(const SyntaxTree& tree, ImportFacts* facts) {
   const std::string_view text = tree.text();
   std::string path_attribute;
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>& ancestors) {

@@ -17,7 +17,7 @@ import javax.tools.ToolProvider;
 
 /**
  * The oracle of test_imports_java.py: javac attributes the sources named in a file (no annotation processing, no class
- * files, missing libraries tolerated) and this prints "from TAB to TAB import|use" for each type of another source file
+ * files, siblings by a source path, missing libraries tolerated) and this prints "from TAB to TAB import|use" for each type of another source file
  * that a file names.
  */
 public class JavaUses {
@@ -26,7 +26,7 @@ public class JavaUses {
     var files = compiler.getStandardFileManager(d -> {}, null, null);
     List<String> sources = Files.readAllLines(Path.of(arguments[0]));
     List<String> options = List.of("-proc:none", "-implicit:none", "-XDshould-stop.ifError=FLOW", "-Xmaxerrs", "1",
-        "-sourcepath", "", "-classpath", "");
+        "-sourcepath", arguments[1], "-classpath", "");
     var task = (JavacTask) compiler.getTask(null, files, d -> {}, options, null, files.getJavaFileObjectsFromStrings(sources));
     List<CompilationUnitTree> units = new ArrayList<>();
     task.parse().forEach(units::add);
