@@ -72,6 +72,7 @@ class Project:
 
         edges = [json.loads(line) for line in say("--edges")]
         self.edges = {(edge["from"], edge["to"]): edge["hard"] for edge in edges}
+        self.lines = {(edge["from"], edge["to"]): edge["line"] for edge in edges}
         rows = [line.split(" | ") for line in say("--dry-run") if line.startswith("| ")]
         self.files = {row[1] for row in rows if row[0][2:].isdigit()}
         assert self.files, f"{package}: the dry run lists no file"
