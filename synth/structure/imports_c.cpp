@@ -50,6 +50,8 @@ class IncludeResolver {
     if (const int found = in_include_folders(path, site.target); found >= 0)
       return sink_.add(file, found, site);
     if (is_c_standard_header(site.target)) return sink_.external();
+    if (const int made_from = template_of(path, site.target); made_from >= 0)
+      return sink_.soft_link(file, made_from, site.line);
     bool ambiguous = false;
     const int found = by_suffix(path, site.target, &ambiguous);
     if (found >= 0) return sink_.add(file, found, site);
@@ -89,6 +91,19 @@ class IncludeResolver {
       const size_t shared = common_prefix_folders(from, normal);
       if (best < 0 || shared > best_shared) best = found, best_shared = shared;
     }
+    return best;
+  }
+
+  // config.h.in and its like: the header is made when the project is configured, so that a file of that name
+  // elsewhere (another system's ready-made one) is not it.
+  int template_of(const std::string& from, const std::string& target) const {
+    int best = -1;
+    size_t best_shared = 0;
+    for (const char* ending : {".in", ".cmake", ".cmake.in", ".cmakein"})
+      for (int candidate : index_.named(std::string(path_name(target)) + ending)) {
+        const size_t shared = common_prefix_folders(from, index_.file(candidate).path);
+        if (best < 0 || shared > best_shared) best = candidate, best_shared = shared;
+      }
     return best;
   }
 

@@ -1,5 +1,6 @@
 """JavaScript and TypeScript edges against TypeScript's own parser and resolver (typescript_imports.js), with each
-project's tsconfig.json. Workspace packages are linked into node_modules first, as an installer does."""
+project's tsconfig.json. The tree's own packages are linked into node_modules first, as
+an installer does for workspaces, and files that its compiler would write count as their sources."""
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ SOURCES = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
 def link_workspaces(root):
     modules = root / "node_modules"
     for manifest in root.rglob("package.json"):
-        if manifest.parent == root or "node_modules" in manifest.relative_to(root).parts:
+        if "node_modules" in manifest.relative_to(root).parts:
             continue
         try:
             name = json.loads(manifest.read_text()).get("name")

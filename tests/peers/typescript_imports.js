@@ -55,14 +55,41 @@ function imports(source) {
   return found;
 }
 
+// What the compiler would write, for each package that has an outDir: made as empty files, and followed back.
+const builtFrom = new Map();
+for (const config of ts.sys.readDirectory(root, [".json"], ["node_modules"], ["**/tsconfig.json"])) {
+  const parsed = ts.parseJsonConfigFileContent(ts.readConfigFile(config, ts.sys.readFile).config || {}, ts.sys, path.dirname(config));
+  if (!parsed.options.outDir || !fs.existsSync(path.join(path.dirname(config), "package.json"))) continue;
+  parsed.options.declaration = true;
+  for (const source of parsed.fileNames) {
+    if (source.endsWith(".d.ts")) continue;
+    for (const output of ts.getOutputFileNames(parsed, source, false)) {
+      if (fs.existsSync(output) || !output.startsWith(root)) continue;
+      builtFrom.set(path.resolve(output), path.resolve(source));
+    }
+  }
+}
+for (const output of builtFrom.keys()) {
+  fs.mkdirSync(path.dirname(output), { recursive: true });
+  fs.writeFileSync(output, "");
+}
+
+// Node loads a file that is named exactly, whatever it is called; newer compilers accept a written ".ts".
+function exact(target, file) {
+  const named = path.resolve(path.dirname(file), target);
+  return target.startsWith(".") && fs.existsSync(named) && fs.statSync(named).isFile() ? named : undefined;
+}
+
 const edges = new Map();
 for (const name of names) {
   const file = path.join(root, name);
   const source = ts.createSourceFile(file, fs.readFileSync(file, "utf8"), ts.ScriptTarget.Latest, true);
   for (const [target, soft] of imports(source)) {
     const result = ts.resolveModuleName(target, file, optionsFor(file), ts.sys).resolvedModule;
-    if (!result) continue;
-    const to = fs.realpathSync(result.resolvedFileName);
+    const found = result ? result.resolvedFileName : exact(target, file);
+    if (!found) continue;
+    const real = fs.realpathSync(found);
+    const to = builtFrom.get(real) || real;
     if (!to.startsWith(root + path.sep)) continue;
     const key = name + "\t" + path.relative(root, to);
     edges.set(key, (edges.get(key) || false) || !soft);
