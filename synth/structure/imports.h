@@ -19,7 +19,7 @@ struct ImportSite {
   int line = 0;
   bool hard = true;
   std::string form;    // python: import | from; c: quoted | angled | macro; java: type | wildcard;
-                       // rust: mod | use; else ""
+                       // rust: mod | use; javascript: require or ""; else ""
   std::string inside;  // rust: the inline modules around it; mod: the path attribute; java: static or ""
 };
 

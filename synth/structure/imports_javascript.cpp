@@ -51,10 +51,14 @@ class ScriptResolver {
   void resolve(int file, const ImportSite& site) {
     const std::string& target = site.target;
     const std::string& from = index_.file(file).path;
+    const bool required = site.form == "require";
     std::string path;
     if (target[0] == '.') {
       const bool inside = normalise_path(join_path(path_folder(from), target), &path);
-      return finish(file, site, inside ? load(path) : -1);
+      int found = inside ? load(path) : -1;
+      if (std::string folder; found < 0 && inside && configs_.package_above(path, &folder))
+        found = load_source(folder, path);
+      return finish(file, site, found);
     }
     if (target[0] == '/') return sink_.unresolved();
     if (const int aliased = by_alias(from, target); aliased >= 0) return sink_.add(file, aliased, site);
@@ -64,7 +68,7 @@ class ScriptResolver {
       const Json& manifest = configs_.manifest(folder);
       return finish(file, site,
                     manifest.is_object() && manifest.contains("imports")
-                        ? first_of(folder, mapped_targets(manifest["imports"], target))
+                        ? first_of(folder, mapped_targets(manifest["imports"], target, required))
                         : -1);
     }
     size_t cut = target.find('/');
@@ -72,7 +76,7 @@ class ScriptResolver {
     const auto package = packages_.find(target.substr(0, cut));
     if (package == packages_.end()) return sink_.external();
     const std::string rest = cut == target.npos ? "" : target.substr(cut + 1);
-    finish(file, site, in_package(package->second, rest));
+    finish(file, site, in_package(package->second, rest, required));
   }
 
  private:
@@ -91,7 +95,7 @@ class ScriptResolver {
     if (!options.paths.empty()) {
       Json table = Json::object();
       for (const auto& [pattern, targets] : options.paths) table["#" + pattern] = targets;
-      for (const auto& one : mapped_targets(table, "#" + target)) {
+      for (const auto& one : mapped_targets(table, "#" + target, false)) {
         std::string path;
         if (!normalise_path(join_path(options.paths_base, one), &path)) continue;
         if (const int found = load(path); found >= 0) return found;
@@ -102,10 +106,10 @@ class ScriptResolver {
     return normalise_path(join_path(*options.base_url, target), &path) ? load(path) : -1;
   }
 
-  int in_package(const std::string& folder, const std::string& rest) {
+  int in_package(const std::string& folder, const std::string& rest, bool required) {
     const Json& manifest = configs_.manifest(folder);
     if (manifest.is_object() && manifest.contains("exports")) {
-      const auto targets = mapped_targets(manifest["exports"], rest.empty() ? "." : "./" + rest);
+      const auto targets = mapped_targets(manifest["exports"], rest.empty() ? "." : "./" + rest, required);
       if (const int found = first_of(folder, targets); found >= 0) return found;
     }
     return rest.empty() ? load_folder(folder) : load(join_path(folder, rest));
@@ -204,7 +208,10 @@ void extract_javascript(const SyntaxTree& tree, ImportFacts* facts) {
       const std::string_view called = node_text(field(node, "function"), text);
       const TSNode argument = ts_node_named_child(field(node, "arguments"), 0);
       if (called == "import" && is(argument, "string")) add(node, argument, false, {});
-      if (called == "require" && is(argument, "string")) add(node, argument, !inside_function(ancestors), {});
+      if (called == "require" && is(argument, "string")) {
+        add(node, argument, !inside_function(ancestors), {});
+        if (!facts->imports.empty()) facts->imports.back().form = "require";
+      }
     }
     return true;
   });

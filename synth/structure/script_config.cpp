@@ -36,8 +36,10 @@ std::string with_star(std::string target, const std::string& part) {
   return target;
 }
 
-// Every target that some condition leads to, in the order written: which condition holds depends on who asks.
-void collect(const Json& value, const std::string& part, std::vector<std::string>* targets) {
+// Every target that some condition leads to: types first, then as written, those of `other` (the condition of
+// who does not ask) last.
+void collect(const Json& value, const std::string& part, const char* other,
+             std::vector<std::string>* targets) {
   std::vector<const Json*> waiting{&value};
   while (!waiting.empty()) {
     const Json& one = *waiting.back();
@@ -46,7 +48,9 @@ void collect(const Json& value, const std::string& part, std::vector<std::string
     if (!one.is_object() && !one.is_array()) continue;
     std::vector<const Json*> inner;
     if (one.is_object() && one.contains("types")) inner.push_back(&one["types"]);
-    for (const auto& item : one) inner.push_back(&item);
+    for (const auto& [key, item] : one.items())
+      if (key != other) inner.push_back(&item);
+    if (one.is_object() && one.contains(other)) inner.push_back(&one[other]);
     waiting.insert(waiting.end(), inner.rbegin(), inner.rend());
   }
 }
@@ -85,12 +89,13 @@ std::string strict_json(std::string_view text) {
   return strict;
 }
 
-std::vector<std::string> mapped_targets(const Json& table, const std::string& key) {
+std::vector<std::string> mapped_targets(const Json& table, const std::string& key, bool required) {
+  const char* other = required ? "import" : "require";
   std::vector<std::string> targets;
   const bool is_table = table.is_object() && !table.empty() &&
                         (table.begin().key().substr(0, 1) == "." || table.begin().key().substr(0, 1) == "#");
   if (!is_table) {
-    if (key == ".") collect(table, "", &targets);
+    if (key == ".") collect(table, "", other, &targets);
     return targets;
   }
   size_t best = 0;
@@ -102,7 +107,7 @@ std::vector<std::string> mapped_targets(const Json& table, const std::string& ke
       const size_t weight = pattern.find('*') == pattern.npos ? pattern.size() + 4096 : pattern.find('*') + 1;
       if (weight > best) best = weight, chosen = &value, part = *found;
     }
-  if (chosen != nullptr) collect(*chosen, part, &targets);
+  if (chosen != nullptr) collect(*chosen, part, other, &targets);
   return targets;
 }
 

@@ -43,7 +43,7 @@ class ScriptConfigs {
 
 // JSON with comments and trailing commas, made strict.
 std::string strict_json(std::string_view text);
-// The targets of `key` ("." or "./x" of exports, "#x" of imports) in the order of its conditions.
-std::vector<std::string> mapped_targets(const Json& table, const std::string& key);
+// The targets of `key` ("." or "./x" of exports, "#x" of imports): for require() or for import.
+std::vector<std::string> mapped_targets(const Json& table, const std::string& key, bool required);
 
 }  // namespace retrace::synth

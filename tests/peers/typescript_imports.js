@@ -2,6 +2,7 @@
 // which file that is. Arguments: the root, a file that lists the sources. Prints "from TAB to TAB hard|soft".
 "use strict";
 const fs = require("fs");
+const { createRequire } = require("module");
 const path = require("path");
 const ts = require("typescript");
 
@@ -58,7 +59,8 @@ function imports(source) {
 // What the compiler would write, for each package that has an outDir: made as empty files, and followed back.
 const builtFrom = new Map();
 for (const config of ts.sys.readDirectory(root, [".json"], ["node_modules"], ["**/tsconfig.json"])) {
-  const parsed = ts.parseJsonConfigFileContent(ts.readConfigFile(config, ts.sys.readFile).config || {}, ts.sys, path.dirname(config));
+  const read = ts.readConfigFile(config, ts.sys.readFile).config || {};
+  const parsed = ts.parseJsonConfigFileContent(read, ts.sys, path.dirname(config), {}, config);
   if (!parsed.options.outDir || !fs.existsSync(path.join(path.dirname(config), "package.json"))) continue;
   parsed.options.declaration = true;
   for (const source of parsed.fileNames) {
@@ -74,10 +76,18 @@ for (const output of builtFrom.keys()) {
   fs.writeFileSync(output, "");
 }
 
-// Node loads a file that is named exactly, whatever it is called; newer compilers accept a written ".ts".
-function exact(target, file) {
-  const named = path.resolve(path.dirname(file), target);
-  return target.startsWith(".") && fs.existsSync(named) && fs.statSync(named).isFile() ? named : undefined;
+function resolved(target, file) {
+  const options = optionsFor(file);
+  for (const mode of [undefined, ts.ModuleKind.ESNext]) {
+    const found = ts.resolveModuleName(target, file, options, ts.sys, undefined, undefined, mode).resolvedModule;
+    if (found) return found.resolvedFileName;
+  }
+  // What only Node knows: files without an extension or of another kind, and a written ".ts".
+  try {
+    return createRequire(file).resolve(target);
+  } catch (error) {
+    return undefined;
+  }
 }
 
 const edges = new Map();
@@ -85,9 +95,8 @@ for (const name of names) {
   const file = path.join(root, name);
   const source = ts.createSourceFile(file, fs.readFileSync(file, "utf8"), ts.ScriptTarget.Latest, true);
   for (const [target, soft] of imports(source)) {
-    const result = ts.resolveModuleName(target, file, optionsFor(file), ts.sys).resolvedModule;
-    const found = result ? result.resolvedFileName : exact(target, file);
-    if (!found) continue;
+    const found = resolved(target, file);
+    if (!found || !path.isAbsolute(found)) continue;
     const real = fs.realpathSync(found);
     const to = builtFrom.get(real) || real;
     if (!to.startsWith(root + path.sep)) continue;

@@ -55,6 +55,35 @@ TEST_CASE("javascript and typescript: extensions left out, folders, workspaces, 
                 "src/dir/index.ts -> src/made.ts", "src/made.ts ~> src/a.ts", "src/made.ts ~> src/b.ts"});
 }
 
+TEST_CASE("javascript: path aliases, exports, imports and built files", "[unit]") {
+  REQUIRE(edges_of({{"tsconfig.base.json",
+                     "{ // shared\n \"compilerOptions\": {\"baseUrl\": \"./lib\", \"paths\": {\"@/*\": "
+                     "[\"app/*\", \"gen/*\"],}, },\n}"},
+                    {"tsconfig.json", "{\"extends\": \"./tsconfig.base\" /* base */}"},
+                    {"main.ts",
+                     "import a from '@/a';\nimport b from '@/b';\nimport c from 'plain';\nimport l from "
+                     "'left-pad';\n"},
+                    {"lib/app/a.ts", "export default 1;\n"},
+                    {"lib/gen/b.ts", "export default 2;\n"},
+                    {"lib/plain.ts", "export default 3;\n"},
+                    {"packages/p/package.json",
+                     "{\"name\": \"p\", \"exports\": {\".\": {\"import\": \"./dist/index.mjs\", \"require\": "
+                     "\"./cjs.cjs\"}, "
+                     "\"./x/*\": \"./src/deep/*.ts\"}, \"imports\": {\"#own\": \"./src/own.ts\"}}"},
+                    {"packages/p/tsconfig.json",
+                     "{\"compilerOptions\": {\"outDir\": \"dist\", \"rootDir\": \"src\"}}"},
+                    {"packages/p/cjs.cjs", "require('./dist/own.js');\n"},
+                    {"packages/p/src/index.mts", "import '#own';\n"},
+                    {"packages/p/src/own.ts", "export {};\n"},
+                    {"packages/p/src/deep/d.ts", "export {};\n"},
+                    {"use.mjs", "import 'p';\nimport 'p/x/d';\n"},
+                    {"use.cjs", "require('p');\n"}}) ==
+          Lines{"main.ts -> lib/app/a.ts", "main.ts -> lib/gen/b.ts", "main.ts -> lib/plain.ts",
+                "packages/p/cjs.cjs -> packages/p/src/own.ts",
+                "packages/p/src/index.mts -> packages/p/src/own.ts", "use.cjs -> packages/p/cjs.cjs",
+                "use.mjs -> packages/p/src/deep/d.ts", "use.mjs -> packages/p/src/index.mts"});
+}
+
 TEST_CASE("go: module paths, and uses inside a package", "[unit]") {
   REQUIRE(
       edges_of(
