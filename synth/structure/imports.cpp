@@ -7,8 +7,8 @@
 
 namespace retrace::synth {
 
-FileFacts extract_imports(const SyntaxTree& tree, std::string_view language) {
-  FileFacts facts;
+ImportFacts extract_imports(const SyntaxTree& tree, std::string_view language) {
+  ImportFacts facts;
   if (language == "python") extract_python(tree, &facts);
   if (language == "c" || language == "cpp") extract_c(tree, &facts);
   if (language == "javascript" || language == "typescript" || language == "tsx")

@@ -18,25 +18,29 @@ struct ImportSite {
   std::vector<std::string> names;
   int line = 0;
   bool hard = true;
-  std::string form;    // python: import | from; c: quoted | angled | macro; java: type | wildcard | static;
-                       // rust: mod | use; else ""
-  std::string inside;  // rust: the inline modules around it; mod: the path attribute
+  std::string form;    // python: import | from; c: quoted | angled | macro; java: type | wildcard;
+                       // rust: mod | use; javascript: require or ""; else ""
+  std::string inside;  // rust: the inline modules around it; mod: the path attribute; java: static or ""
 };
 
-struct FileFacts {
+struct ImportFacts {
   std::vector<ImportSite> imports;
   std::string package;                // go, java
   std::vector<std::string> declared;  // top-level names: go and java resolve same-package uses through them
-  std::set<std::string> identifiers;  // go and java: every identifier used
+  std::vector<std::string> nested;    // java: names of inner types and type parameters
+  std::set<std::string>
+      identifiers;  // go and java: every identifier that may be a type or package-level name
+  std::vector<std::pair<std::string, int>>
+      qualified;  // java: names with their package written out, and their line
 };
 
-FileFacts extract_imports(const SyntaxTree& tree, std::string_view language);
-void extract_python(const SyntaxTree& tree, FileFacts* facts);
-void extract_c(const SyntaxTree& tree, FileFacts* facts);
-void extract_javascript(const SyntaxTree& tree, FileFacts* facts);
-void extract_go(const SyntaxTree& tree, FileFacts* facts);
-void extract_java(const SyntaxTree& tree, FileFacts* facts);
-void extract_rust(const SyntaxTree& tree, FileFacts* facts);
+ImportFacts extract_imports(const SyntaxTree& tree, std::string_view language);
+void extract_python(const SyntaxTree& tree, ImportFacts* facts);
+void extract_c(const SyntaxTree& tree, ImportFacts* facts);
+void extract_javascript(const SyntaxTree& tree, ImportFacts* facts);
+void extract_go(const SyntaxTree& tree, ImportFacts* facts);
+void extract_java(const SyntaxTree& tree, ImportFacts* facts);
+void extract_rust(const SyntaxTree& tree, ImportFacts* facts);
 
 // The tree by path.
 class FileIndex {
@@ -76,14 +80,14 @@ class EdgeSink {
 };
 
 // Each resolves the files of its language.
-using AllFacts = std::vector<FileFacts>;  // parallel to Snapshot::files
+using AllFacts = std::vector<ImportFacts>;  // parallel to Snapshot::files
 void resolve_python(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
 void resolve_c(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
 void resolve_javascript(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
 void resolve_go(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
 void resolve_java(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
 void resolve_rust(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
-// Go and Java: a file that uses a name which another file of its package declares.
+// Go: a file that uses a name which another file of its package declares.
 void link_same_package(const FileIndex& index, const AllFacts& facts, const std::vector<int>& package,
                        EdgeSink* sink);
 

@@ -50,6 +50,8 @@ class IncludeResolver {
     if (const int found = in_include_folders(path, site.target); found >= 0)
       return sink_.add(file, found, site);
     if (is_c_standard_header(site.target)) return sink_.external();
+    if (const int made_from = template_of(path, site.target); made_from >= 0)
+      return sink_.soft_link(file, made_from, site.line);
     bool ambiguous = false;
     const int found = by_suffix(path, site.target, &ambiguous);
     if (found >= 0) return sink_.add(file, found, site);
@@ -92,6 +94,19 @@ class IncludeResolver {
     return best;
   }
 
+  // config.h.in and its like: the header is made when the project is configured, so that a file of that name
+  // elsewhere (another system's ready-made one) is not it.
+  int template_of(const std::string& from, const std::string& target) const {
+    int best = -1;
+    size_t best_shared = 0;
+    for (const char* ending : {".in", ".cmake", ".cmake.in", ".cmakein"})
+      for (int candidate : index_.named(std::string(path_name(target)) + ending)) {
+        const size_t shared = common_prefix_folders(from, index_.file(candidate).path);
+        if (best < 0 || shared > best_shared) best = candidate, best_shared = shared;
+      }
+    return best;
+  }
+
   // Of several files with that ending the one that shares most leading folders with the including file; a tie
   // is ambiguous.
   int by_suffix(const std::string& from, const std::string& target, bool* ambiguous) const {
@@ -125,7 +140,7 @@ class IncludeResolver {
 
 }  // namespace
 
-void extract_c(const SyntaxTree& tree, FileFacts* facts) {
+void extract_c(const SyntaxTree& tree, ImportFacts* facts) {
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>&) {
     if (!is(node, "preproc_include")) return true;
     const TSNode path = field(node, "path");

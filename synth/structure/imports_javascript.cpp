@@ -1,12 +1,11 @@
 // JavaScript and TypeScript: relative paths with the extensions that may be left out, folders by package.json
-// or index, and the names of packages inside the tree. Path aliases of tsconfig and "#" imports are not
-// resolved.
+// or index, aliases and base folders of tsconfig, "#" imports, and the names of packages inside the tree by
+// their exports.
 #include <algorithm>
 
-#include "core/error.h"
-#include "core/json.h"
 #include "synth/input/paths.h"
 #include "synth/structure/imports.h"
+#include "synth/structure/script_config.h"
 
 namespace retrace::synth {
 
@@ -41,42 +40,103 @@ std::vector<std::string> imported_names(TSNode statement, std::string_view text)
 
 class ScriptResolver {
  public:
-  ScriptResolver(const FileIndex& index, EdgeSink* sink) : index_(index), sink_(*sink) {
+  ScriptResolver(const FileIndex& index, EdgeSink* sink) : index_(index), sink_(*sink), configs_(index) {
     for (int manifest : index.named("package.json")) {
       const std::string folder(path_folder(index.file(manifest).path));
-      if (std::string name = manifest_text(manifest, "name"); !name.empty())
+      if (std::string name = text_of(configs_.manifest(folder), "name"); !name.empty())
         packages_.try_emplace(name, folder);
     }
   }
 
   void resolve(int file, const ImportSite& site) {
     const std::string& target = site.target;
+    const std::string& from = index_.file(file).path;
+    const bool required = site.form == "require";
     std::string path;
     if (target[0] == '.') {
-      const bool inside = normalise_path(join_path(path_folder(index_.file(file).path), target), &path);
-      const int found = inside ? load(path) : -1;
-      return found >= 0 ? sink_.add(file, found, site) : sink_.unresolved();
+      const bool inside = normalise_path(join_path(path_folder(from), target), &path);
+      int found = inside ? load(path) : -1;
+      if (std::string folder; found < 0 && inside && configs_.package_above(path, &folder))
+        found = load_source(folder, path);
+      return finish(file, site, found);
     }
-    if (target[0] == '#' || target[0] == '/') return sink_.unresolved();
+    if (target[0] == '/') return sink_.unresolved();
+    if (const int aliased = by_alias(from, target); aliased >= 0) return sink_.add(file, aliased, site);
+    if (target[0] == '#') {
+      std::string folder;
+      if (!configs_.package_above(from, &folder)) return sink_.unresolved();
+      const Json& manifest = configs_.manifest(folder);
+      return finish(file, site,
+                    manifest.is_object() && manifest.contains("imports")
+                        ? first_of(folder, mapped_targets(manifest["imports"], target, required))
+                        : -1);
+    }
     size_t cut = target.find('/');
     if (target[0] == '@' && cut != target.npos) cut = target.find('/', cut + 1);
     const auto package = packages_.find(target.substr(0, cut));
     if (package == packages_.end()) return sink_.external();
     const std::string rest = cut == target.npos ? "" : target.substr(cut + 1);
-    const int found = rest.empty() ? load_folder(package->second) : load(join_path(package->second, rest));
-    return found >= 0 ? sink_.add(file, found, site) : sink_.unresolved();
+    finish(file, site, in_package(package->second, rest, required));
   }
 
  private:
-  std::string manifest_text(int manifest, const char* key) const {
-    try {
-      const Json json = parse_json(index_.file(manifest).content, index_.file(manifest).path, {1 << 20, 64});
-      if (json.is_object() && json.contains(key) && json[key].is_string())
-        return json[key].get<std::string>();
-    } catch (const Error&) {
-      return "";  // a stranger's broken manifest names no package
+  static std::string text_of(const Json& json, const char* key) {
+    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
+                                                                           : "";
+  }
+
+  void finish(int file, const ImportSite& site, int found) {
+    return found >= 0 ? sink_.add(file, found, site) : sink_.unresolved();
+  }
+
+  // paths, then baseUrl, of the compiler options that hold for `from`.
+  int by_alias(const std::string& from, const std::string& target) {
+    const CompilerOptions& options = configs_.options_for(from);
+    if (!options.paths.empty()) {
+      Json table = Json::object();
+      for (const auto& [pattern, targets] : options.paths) table["#" + pattern] = targets;
+      for (const auto& one : mapped_targets(table, "#" + target, false)) {
+        std::string path;
+        if (!normalise_path(join_path(options.paths_base, one), &path)) continue;
+        if (const int found = load(path); found >= 0) return found;
+      }
     }
-    return "";
+    std::string path;
+    if (!options.base_url || target[0] == '#') return -1;
+    return normalise_path(join_path(*options.base_url, target), &path) ? load(path) : -1;
+  }
+
+  int in_package(const std::string& folder, const std::string& rest, bool required) {
+    const Json& manifest = configs_.manifest(folder);
+    if (manifest.is_object() && manifest.contains("exports")) {
+      const auto targets = mapped_targets(manifest["exports"], rest.empty() ? "." : "./" + rest, required);
+      if (const int found = first_of(folder, targets); found >= 0) return found;
+    }
+    return rest.empty() ? load_folder(folder) : load(join_path(folder, rest));
+  }
+
+  int first_of(const std::string& folder, const std::vector<std::string>& targets) {
+    for (const auto& target : targets) {
+      std::string path;
+      if (target.substr(0, 1) != "." || !normalise_path(join_path(folder, target), &path)) continue;
+      if (const int found = load_file(path); found >= 0) return found;
+      if (const int found = load_source(folder, path); found >= 0) return found;
+    }
+    return -1;
+  }
+
+  // The source of a file that the compiler writes into outDir.
+  int load_source(const std::string& folder, const std::string& built) {
+    const CompilerOptions& options = configs_.options_for(join_path(folder, "package.json"));
+    const std::string& out = options.out_dir;
+    if (out.empty() || built.compare(0, out.size() + 1, out + "/") != 0) return -1;
+    std::string rest = built.substr(out.size() + 1);
+    if (rest.size() > 5 && rest.compare(rest.size() - 5, 5, ".d.ts") == 0)
+      rest.replace(rest.size() - 5, 5, ".js");
+    for (const std::string& root : {options.root_dir, join_path(folder, "src"), folder})
+      if (!root.empty() || &root != &options.root_dir)
+        if (const int found = load_file(join_path(root, rest)); found >= 0) return found;
+    return -1;
   }
 
   int load_file(const std::string& path) const {
@@ -99,31 +159,33 @@ class ScriptResolver {
     return -1;
   }
 
-  int load_folder(const std::string& folder) const {
-    if (const int manifest = index_.find(join_path(folder, "package.json")); manifest >= 0)
-      for (const char* key : {"types", "main", "module"}) {
-        std::string path;
-        const std::string main = manifest_text(manifest, key);
-        if (main.empty() || !normalise_path(join_path(folder, main), &path)) continue;
-        if (const int found = load_file(path); found >= 0) return found;
-        if (const int found = load_file(join_path(path, "index")); found >= 0) return found;
-      }
+  int load_folder(const std::string& folder) {
+    const Json& manifest = configs_.manifest(folder);
+    for (const char* key : {"types", "typings", "main", "module"}) {
+      std::string path;
+      const std::string main = text_of(manifest, key);
+      if (main.empty() || !normalise_path(join_path(folder, main), &path)) continue;
+      if (const int found = load_file(path); found >= 0) return found;
+      if (const int found = load_file(join_path(path, "index")); found >= 0) return found;
+      if (const int found = load_source(folder, path); found >= 0) return found;
+    }
     return load_file(join_path(folder, "index"));
   }
 
-  int load(const std::string& path) const {
+  int load(const std::string& path) {
     if (const int found = path.empty() ? -1 : load_file(path); found >= 0) return found;
     return index_.has_folder(path) ? load_folder(path) : -1;
   }
 
   const FileIndex& index_;
   EdgeSink& sink_;
+  ScriptConfigs configs_;
   std::map<std::string, std::string> packages_;  // name -> folder
 };
 
 }  // namespace
 
-void extract_javascript(const SyntaxTree& tree, FileFacts* facts) {
+void extract_javascript(const SyntaxTree& tree, ImportFacts* facts) {
   const std::string_view text = tree.text();
   auto add = [&](TSNode at, TSNode source, bool hard, std::vector<std::string> names) {
     ImportSite site;
@@ -146,7 +208,10 @@ void extract_javascript(const SyntaxTree& tree, FileFacts* facts) {
       const std::string_view called = node_text(field(node, "function"), text);
       const TSNode argument = ts_node_named_child(field(node, "arguments"), 0);
       if (called == "import" && is(argument, "string")) add(node, argument, false, {});
-      if (called == "require" && is(argument, "string")) add(node, argument, !inside_function(ancestors), {});
+      if (called == "require" && is(argument, "string")) {
+        add(node, argument, !inside_function(ancestors), {});
+        if (!facts->imports.empty()) facts->imports.back().form = "require";
+      }
     }
     return true;
   });

@@ -32,7 +32,7 @@ std::string import_name(TSNode node, std::string_view text) {
   return without_space(node_text(name, text));
 }
 
-void extract_from(TSNode node, std::string_view text, bool hard, FileFacts* facts) {
+void extract_from(TSNode node, std::string_view text, bool hard, ImportFacts* facts) {
   ImportSite site;
   site.form = "from";
   site.hard = hard;
@@ -203,7 +203,7 @@ class PythonResolver {
 
 }  // namespace
 
-void extract_python(const SyntaxTree& tree, FileFacts* facts) {
+void extract_python(const SyntaxTree& tree, ImportFacts* facts) {
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>& ancestors) {
     if (is(node, "import_statement")) {
       for (TSNode child : named_children(node)) {

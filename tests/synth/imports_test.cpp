@@ -32,6 +32,14 @@ TEST_CASE("c: ambiguity goes to the nearest ancestor or stays open", "[unit]") {
   REQUIRE(structure.external_imports == 1);
 }
 
+TEST_CASE("c: a header that configuring makes is read from its template", "[unit]") {
+  REQUIRE(edges_of({{"src/a.c", "#include \"config.h\"\n#include \"b.h\"\n"},
+                    {"src/config.h.in", "#undef HAVE_X\n"},
+                    {"win32/config.h", "#define X 1\n"},
+                    {"win32/b.h", "#include \"config.h\"\n"}}) ==
+          Lines{"src/a.c -> win32/b.h", "src/a.c ~> src/config.h.in", "win32/b.h -> win32/config.h"});
+}
+
 TEST_CASE("javascript and typescript: extensions left out, folders, workspaces, types", "[unit]") {
   REQUIRE(edges_of({{"src/a.ts",
                      "import { b } from './b';\nimport type { T } from './types';\nimport x from 'react';\n"},
@@ -45,6 +53,35 @@ TEST_CASE("javascript and typescript: extensions left out, folders, workspaces, 
           Lines{"packages/app/app.js -> packages/core/lib/main.js", "src/a.ts -> src/b.ts",
                 "src/a.ts ~> src/types.d.ts", "src/b.ts -> src/dir/index.ts", "src/b.ts -> src/made.ts",
                 "src/dir/index.ts -> src/made.ts", "src/made.ts ~> src/a.ts", "src/made.ts ~> src/b.ts"});
+}
+
+TEST_CASE("javascript: path aliases, exports, imports and built files", "[unit]") {
+  REQUIRE(edges_of({{"tsconfig.base.json",
+                     "{ // shared\n \"compilerOptions\": {\"baseUrl\": \"./lib\", \"paths\": {\"@/*\": "
+                     "[\"app/*\", \"gen/*\"],}, },\n}"},
+                    {"tsconfig.json", "{\"extends\": \"./tsconfig.base\" /* base */}"},
+                    {"main.ts",
+                     "import a from '@/a';\nimport b from '@/b';\nimport c from 'plain';\nimport l from "
+                     "'left-pad';\n"},
+                    {"lib/app/a.ts", "export default 1;\n"},
+                    {"lib/gen/b.ts", "export default 2;\n"},
+                    {"lib/plain.ts", "export default 3;\n"},
+                    {"packages/p/package.json",
+                     "{\"name\": \"p\", \"exports\": {\".\": {\"import\": \"./dist/index.mjs\", \"require\": "
+                     "\"./cjs.cjs\"}, "
+                     "\"./x/*\": \"./src/deep/*.ts\"}, \"imports\": {\"#own\": \"./src/own.ts\"}}"},
+                    {"packages/p/tsconfig.json",
+                     "{\"compilerOptions\": {\"outDir\": \"dist\", \"rootDir\": \"src\"}}"},
+                    {"packages/p/cjs.cjs", "require('./dist/own.js');\n"},
+                    {"packages/p/src/index.mts", "import '#own';\n"},
+                    {"packages/p/src/own.ts", "export {};\n"},
+                    {"packages/p/src/deep/d.ts", "export {};\n"},
+                    {"use.mjs", "import 'p';\nimport 'p/x/d';\n"},
+                    {"use.cjs", "require('p');\n"}}) ==
+          Lines{"main.ts -> lib/app/a.ts", "main.ts -> lib/gen/b.ts", "main.ts -> lib/plain.ts",
+                "packages/p/cjs.cjs -> packages/p/src/own.ts",
+                "packages/p/src/index.mts -> packages/p/src/own.ts", "use.cjs -> packages/p/cjs.cjs",
+                "use.mjs -> packages/p/src/deep/d.ts", "use.mjs -> packages/p/src/index.mts"});
 }
 
 TEST_CASE("go: module paths, and uses inside a package", "[unit]") {
@@ -85,4 +122,64 @@ TEST_CASE("rust: mod is containment, use is the edge", "[unit]") {
           Lines{"src/a.rs -> src/b/deep.rs", "src/a.rs -> src/b/mod.rs", "src/b/deep.rs -> src/odd.rs",
                 "src/b/deep.rs ~> src/a.rs", "src/b/mod.rs ~> src/b/deep.rs", "src/lib.rs ~> src/a.rs",
                 "src/lib.rs ~> src/b/mod.rs", "src/lib.rs ~> src/odd.rs", "tests/it.rs -> src/a.rs"});
+}
+
+TEST_CASE("go: what hides a package-level name, files of other packages, replace", "[unit]") {
+  REQUIRE(
+      edges_of({{"go.mod", "module m\n\nreplace (\n\tother.org/x v1.0.0 => ./x // here\n)\n"},
+                {"a.go",
+                 "package m\n\nimport (\n\t\"net/http\"\n\t\"other.org/x\"\n)\n\n"
+                 "type T struct{ Name string }\n\nfunc f(size int) T {\n\tif kind := size; kind > 0 {\n"
+                 "\t\tx.F()\n\t}\n\tvar h http.Handler\n\treturn T{Name: limit}\n}\n"},
+                {"names.go", "package m\n\nvar (\n\tName, kind = 1, 2\n\tsize = 3\n)\n\ntype Handler int\n"},
+                {"limit.go", "package m\n\nconst limit = \"x\"\n"},
+                {"a_test.go", "package m_test\n\nimport \"m\"\n\nvar limit = m.T{}\n"},
+                {"gen.go", "// +build ignore\n\npackage main\n\nfunc main() {}\n"},
+                {"x/x.go", "package x\n\nfunc F() {}\n"}}) ==
+      Lines{"a.go -> x/x.go", "a.go ~> limit.go", "a_test.go -> a.go", "a_test.go -> limit.go",
+            "a_test.go -> names.go"});
+}
+
+TEST_CASE("java: what hides a type, several source roots, names written out", "[unit]") {
+  REQUIRE(
+      edges_of(
+          {{"one/src/main/java/p/A.java",
+            "package p;\nimport java.util.Name;\nclass A { Name n; Inner i; q.sub.Far f; class Inner {} }\n"},
+           {"one/src/main/java/p/Name.java", "package p;\nclass Name {}\n"},
+           {"one/src/main/java/p/Inner.java", "package p;\nclass Inner {}\n"},
+           {"one/src/main/java/p/Twin.java", "package p;\nclass Twin {}\n"},
+           {"one/src/test/java/p/ATest.java", "package p;\nclass ATest { Twin t; A.Name n; }\n"},
+           {"two/src/main/java/p/Twin.java", "package p;\nclass Twin {}\n"},
+           {"two/src/main/java/p/B.java", "package p;\nclass B<A> { Twin t; A a; }\n"},
+           {"two/src/main/java/q/sub/Far.java", "package q.sub;\npublic class Far {}\n"}}) ==
+      Lines{"one/src/main/java/p/A.java ~> two/src/main/java/q/sub/Far.java",
+            "one/src/test/java/p/ATest.java ~> one/src/main/java/p/A.java",
+            "one/src/test/java/p/ATest.java ~> one/src/main/java/p/Twin.java",
+            "two/src/main/java/p/B.java ~> two/src/main/java/p/Twin.java"});
+}
+
+TEST_CASE("rust: re-exports, renamed crates, roots that a manifest names, cfg_if, tests", "[unit]") {
+  REQUIRE(
+      edges_of({{"Cargo.toml", "[workspace]\nmembers = [\"core\", \"app\"]\n"},
+                {"core/Cargo.toml", "[package]\nname = \"my-core\"\n[lib]\npath = \"lib/root.rs\"\n"},
+                {"core/lib/root.rs",
+                 "mod error;\nmod imp;\npub use error::Error;\npub use imp::*;\ncfg_if! {\n if #[cfg(unix)] "
+                 "{ mod unix; use "
+                 "unix as sys; } else { mod other; }\n}\n"},
+                {"core/lib/error.rs", "pub struct Error;\n"},
+                {"core/lib/imp.rs",
+                 "use crate::Error;\npub fn run() {}\nfn f() { crate::sys::open(); }\n#[cfg(test)]\nmod "
+                 "tests {\n use "
+                 "crate::sys::close;\n}\n"},
+                {"core/lib/unix.rs", "pub fn open() {}\npub fn close() {}\n"},
+                {"core/lib/other.rs", "pub fn open() {}\n"},
+                {"app/Cargo.toml",
+                 "[package]\nname = \"app\"\n[[bin]]\nname = \"app\"\npath = "
+                 "\"start.rs\"\n[dependencies]\nkernel = { "
+                 "package = \"my-core\", path = \"../core\" }\n"},
+                {"app/start.rs", "use kernel::{run, Error as E};\nuse serde::Serialize;\nfn main() {}\n"}}) ==
+      Lines{"app/start.rs -> core/lib/error.rs", "app/start.rs -> core/lib/imp.rs",
+            "core/lib/imp.rs -> core/lib/error.rs", "core/lib/imp.rs ~> core/lib/unix.rs",
+            "core/lib/root.rs -> core/lib/error.rs", "core/lib/root.rs -> core/lib/imp.rs",
+            "core/lib/root.rs -> core/lib/unix.rs", "core/lib/root.rs ~> core/lib/other.rs"});
 }
