@@ -37,13 +37,14 @@ class Stage {
         http_(recipe, job.out, job.ranks, fmt::format("synth/{}/http", job.round)),
         generator_(http_.generator() ? http_.generator() : template_.get()),
         items_(job.out / "items") {
+    weights_ = http_.scorer() ? http_.scorer()->name() : job.weights_name;
     options_.config = recipe.get<SearchConfig>();
     options_.style = config_.style;
     options_.seed = static_cast<uint64_t>(run_.seed);
     if (options_.config.preset == "none") {
       scorer_ = judge_ = nullptr;
     } else {
-      scorer_ = job.scorer;
+      scorer_ = http_.scorer() ? http_.scorer() : job.scorer;
       judge_ = job.judge;
     }
     recipe_hash_ = sha256_hex(fmt::format("{} {} {} {} {}\n{}{}{}", kSynthCode, generator_->name(), run_.seed,
@@ -70,7 +71,7 @@ class Stage {
     if (!fs::exists(job_.out / "done.json")) return std::nullopt;
     const Json done = read_json(job_.out / "done.json");
     if (get<std::string>(done, "key", "done.json") != key_) return std::nullopt;
-    if (get_or<std::string>(done, "weights", "", "done.json") != job_.weights_name) return std::nullopt;
+    if (get_or<std::string>(done, "weights", "", "done.json") != weights_) return std::nullopt;
     if (scorer_ && get<std::string>(done, "scorer", "done.json") != scorer_->name()) return std::nullopt;
     return read_json(job_.out / "summary.json");
   }
@@ -89,7 +90,7 @@ class Stage {
     Sha256 all;
     all.add(recipe_hash_);
     const std::string by = fmt::format("{} {} {}", scorer_ ? scorer_->name() : "none",
-                                       judge_ ? judge_->name() : "none", job_.weights_name);
+                                       judge_ ? judge_->name() : "none", weights_);
     for (int i : job_.which) {
       const Snapshot& snapshot = job_.snapshots->at(static_cast<size_t>(i));
       ensure(!snapshot.tree_hash.empty(), "a snapshot carries its tree hash");
@@ -165,7 +166,7 @@ class Stage {
                  {"recipe", recipe_hash_},
                  {"generator", generator_->name()},
                  {"scorer", scorer_ ? scorer_->name() : "none"},
-                 {"weights", scorer_ ? job_.weights_name : ""},
+                 {"weights", scorer_ ? weights_ : ""},
                  {"preset", scorer_ ? options_.config.preset : "none"},
                  {"seed", options_.seed}};
     http_.open_item(item.name, options_.tick);
@@ -228,7 +229,7 @@ class Stage {
     write_file(job_.out / "summary.json", summary);
     write_file(job_.out / "done.json", to_text({{"key", key_},
                                                 {"scorer", scorer_ ? scorer_->name() : "none"},
-                                                {"weights", job_.weights_name},
+                                                {"weights", weights_},
                                                 {"trajectories", todo_.size()},
                                                 {"summary", sha256_hex(summary)}},
                                                1) +
@@ -250,7 +251,7 @@ class Stage {
   fs::path items_;
   SearchOptions options_;
   Scorer *scorer_ = nullptr, *judge_ = nullptr;
-  std::string recipe_hash_, key_;
+  std::string recipe_hash_, key_, weights_;
   std::vector<Item> todo_;
   int64_t duplicates_ = 0, empty_ = 0;
 };

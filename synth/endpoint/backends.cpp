@@ -4,10 +4,12 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/paths.h"
 #include "core/run_config.h"
 #include "core/signals.h"
 #include "synth/config.h"
 #include "synth/generate/http_generator.h"
+#include "synth/search/http_scorer.h"
 
 namespace retrace::synth {
 
@@ -44,13 +46,15 @@ struct HttpBackends::State {
   std::string key, identity;
   double timeout_s = 600;
   std::unique_ptr<Evidence> evidence;
-  std::unique_ptr<Backend> generator_backend;
+  std::unique_ptr<Backend> generator_backend, scorer_backend;
   std::unique_ptr<HttpGenerator> generator;
+  std::unique_ptr<HttpScorer> scorer;
 
   bool any() const { return !identity.empty(); }
   std::vector<Backend*> backends() const {
     std::vector<Backend*> all;
     if (generator_backend) all.push_back(generator_backend.get());
+    if (scorer_backend) all.push_back(scorer_backend.get());
     return all;
   }
 };
@@ -64,14 +68,29 @@ HttpBackends::HttpBackends(const Recipe& recipe, const fs::path& out, const Rank
   s.ranks = ranks;
   s.key = key;
   s.timeout_s = recipe.get<RunConfig>().timeout_s;
-  if (recipe.get<SynthConfig>().generator == "http") {
+  const bool generates = recipe.get<SynthConfig>().generator == "http";
+  const auto search = recipe.get<SearchConfig>();
+  const bool scores = search.scorer == "http" && search.preset != "none";
+  if (generates || scores) s.evidence = std::make_unique<Evidence>(out / "evidence.db");
+  if (generates) {
     const auto config = recipe.get<GeneratorConfig>();
     const Prompts prompts = load_prompts(config.prompts);
     s.identity += "generator " + generator_identity(config, prompts) + "\n";
-    s.evidence = std::make_unique<Evidence>(out / "evidence.db");
     s.generator_backend =
         std::make_unique<Backend>(endpoint_options(config), budget_limits(config), *s.evidence, ranks, key);
     s.generator = std::make_unique<HttpGenerator>(config, prompts, s.generator_backend->endpoints);
+  }
+  if (scores) {
+    const auto config = recipe.get<ScorerConfig>();
+    if (config.tokenizer.empty())
+      throw Error(Code::recipe, "the scorer's tokenizer is not named",
+                  "the folder of the model that is served", "scorer.tokenizer");
+    auto tokenizer = data::load_tokenizer(resolve_path(config.tokenizer));
+    s.scorer_backend =
+        std::make_unique<Backend>(endpoint_options(config), budget_limits(config), *s.evidence, ranks, key);
+    s.scorer = std::make_unique<HttpScorer>(config, std::move(tokenizer), search.max_context,
+                                            s.scorer_backend->endpoints, *s.evidence);
+    s.identity += fmt::format("scorer {} {}\n", s.scorer->name(), config.attempts);
   }
 }
 
@@ -79,6 +98,10 @@ HttpBackends::~HttpBackends() = default;
 
 Generator* HttpBackends::generator() {
   return state_->generator.get();
+}
+
+Scorer* HttpBackends::scorer() {
+  return state_->scorer.get();
 }
 
 const std::string& HttpBackends::identity() const {

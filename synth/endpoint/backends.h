@@ -1,6 +1,6 @@
 // What a synthesis stage needs to ask language models over HTTP: evidence, budgets, endpoints, and the
-// Generator that the recipe names. No server is asked, and no key read, before an answer is missing from the
-// evidence: a stage whose answers are all there replays without servers.
+// Generator and Scorer that the recipe names. No server is asked, and no key read, before an answer is
+// missing from the evidence: a stage whose answers are all there replays without servers.
 #pragma once
 
 #include <filesystem>
@@ -25,6 +25,7 @@ class HttpBackends {
   ~HttpBackends();
 
   Generator* generator();  // null unless synth.generator is "http"
+  Scorer* scorer();        // null unless search.scorer is "http" and something is searched
   // What of both decides the bytes, beyond [synth] and [search]; "" where nothing is asked over HTTP.
   const std::string& identity() const;
 

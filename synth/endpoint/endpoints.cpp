@@ -248,7 +248,7 @@ class Exchange {
   // From evidence at once, else into the queue; an answer may lead to another question.
   void submit(size_t index, Ask ask) {
     for (;;) {
-      std::string hash = request_hash("POST", ask.path, ask.body);
+      std::string hash = request_hash("POST", ask.path, ask.about + ask.body);
       const auto known = s_.evidence.find(hash, ask.attempt);
       if (!known) {
         Job job;

@@ -25,6 +25,7 @@ struct EndpointOptions {
 
 struct Ask {
   std::string path, body;  // body: JSON text, the same for the same question
+  std::string about;       // what else names the question: a model that the body does not name
   int attempt = 0;         // which answer to the same question
   Usage most;              // what it can cost at most
 };

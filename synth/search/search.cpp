@@ -160,7 +160,7 @@ class Search {
     const ScoreResult alone = score(scorer_, walk, {text})[0];
     const ScoreResult beside = score(scorer_, walk, {text, text + "\n" + text, text})[2];
     const double difference = std::abs(alone.nll - beside.nll) / static_cast<double>(alone.n_tokens);
-    margin_ = std::max(kLeastMargin, 2 * difference);
+    margin_ = std::max({kLeastMargin, 2 * difference, 2 * scorer_.noise_nats()});
   }
 
   // What `by` must gain over a text of `bytes` bytes, in nats: 0 in the paper's preset.
