@@ -16,10 +16,11 @@
 
 int main(int argc, char** argv) {
   using namespace retrace;
-  const Schema schema = Schema::of<RunConfig, LoopConfig, synth::SynthConfig, synth::SearchConfig,
-                                   data::TokenizerConfig, data::DataConfig, model::ModelConfig,
-                                   train::OptimConfig, train::TrainConfig, train::CheckpointConfig,
-                                   train::PlanConfig, eval::EvalConfig, eval::SandboxConfig, DebugConfig>();
+  const Schema schema =
+      Schema::of<RunConfig, LoopConfig, synth::SynthConfig, synth::SearchConfig, synth::GeneratorConfig,
+                 synth::ScorerConfig, data::TokenizerConfig, data::DataConfig, model::ModelConfig,
+                 train::OptimConfig, train::TrainConfig, train::CheckpointConfig, train::PlanConfig,
+                 eval::EvalConfig, eval::SandboxConfig, DebugConfig>();
   std::vector<Verb> table = loop_verbs();
   for (const auto& verbs : {synth::verbs(), train::verbs(), eval::verbs(), model::verbs(), data::verbs()})
     table.insert(table.end(), verbs.begin(), verbs.end());

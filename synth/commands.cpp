@@ -108,7 +108,10 @@ int synth(const Call& call, const Schema& schema) {
   job.round = static_cast<int>(round);
   job.snapshots = &snapshots;
   for (size_t i = 0; i < snapshots.size(); ++i) job.which.push_back(static_cast<int>(i));
-  if (call.has("weights") && search.preset != "none") {
+  if (search.preset != "none" && search.scorer == "http") {
+    if (call.has("weights"))
+      throw Error(Code::usage, "--weights and search.scorer = \"http\" are two scorers", "name one of them");
+  } else if (call.has("weights") && search.preset != "none") {
     const fs::path folder = call.option("weights", "");
     model::EngineOptions options;
     options.threads = static_cast<int>(recipe.get<RunConfig>().threads);

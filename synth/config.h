@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/fields.h"
+#include "synth/endpoint/config.h"
 
 namespace retrace::synth {
 
@@ -15,7 +16,8 @@ struct SynthConfig {
     using S = SynthConfig;
     return std::tuple{
         field("input", &S::input, "A repository, an archive, a folder of them, or a file that lists them"),
-        field("generator", &S::generator, "What fills prose slots").choices({"template"}),
+        field("generator", &S::generator, "What fills prose slots; http: see [generator]")
+            .choices({"template", "http"}),
         field("style", &S::style, "Framing of documents; llama3 and chatml need their control tokens")
             .choices({"plain", "llama3", "chatml"}),
         field("variant", &S::variant, "Rendering that is packed")
@@ -35,7 +37,7 @@ struct SynthConfig {
 struct SearchConfig {
   static constexpr const char* kSection = "search";
   static constexpr const char* kAbout = "Choosing thoughts by the likelihood of the code that follows";
-  std::string preset = "paper", sees = "oracle", leak_meter = "ppm", judge = "none";
+  std::string preset = "paper", scorer = "local", sees = "oracle", leak_meter = "ppm", judge = "none";
   int64_t candidates = 2, iterations = 3, max_context = 8192, target_bytes = 4096, max_slots = 0;
   double length_charge = 0.002, max_ngram13 = 0.1;
   static auto fields() {
@@ -45,6 +47,8 @@ struct SearchConfig {
               "paper: keep iff the code's likelihood rises; guarded: also no-thought baseline, noise margin, "
               "length charge and leak gates; none: first drafts")
             .choices({"paper", "guarded", "none"}),
+        field("scorer", &S::scorer, "What scores: local, the weights in this process; http, see [scorer]")
+            .choices({"local", "http"}),
         field("candidates", &S::candidates, "Candidates an iteration").range(1, 64),
         field("iterations", &S::iterations, "Iterations a thought").range(1, 64),
         field("sees", &S::sees,

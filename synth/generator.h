@@ -25,11 +25,17 @@ struct SlotRequest {
   uint64_t seed = 0;
 };
 
+struct Draft {
+  std::string text, author;  // text is empty where there is no answer that fits a slot
+};
+
 class Generator {
  public:
   virtual ~Generator() = default;
   virtual std::string name() const = 0;  // "template/1"
   virtual std::string fill(const SlotRequest& request) = 0;
+  // Requests that do not depend on one another's texts. Default: fill() for each.
+  virtual std::vector<Draft> fill_all(const std::vector<SlotRequest>& requests);
 };
 
 // Without an LLM: sentences from structure, names, signatures, docstrings and comments. Deterministic in the

@@ -68,6 +68,10 @@ Json empty_total() {
 void add_item(Json& total, const Json& item) {
   for (const char* part : {"counts", "bytes_by_kind", "bytes_by_agent", "dropped", "dropped_files"})
     add_counts(total[part], item.at(part));
+  if (item.contains("asked")) {
+    if (!total.contains("asked")) total["asked"] = Json::object();
+    add_counts(total["asked"], item.at("asked"));
+  }
   for (const Json& cycle : item.at("broken_cycles")) total["broken_cycles"].push_back(cycle);
   add_search_summary(total["search"], item.at("search"));
 }

@@ -37,6 +37,8 @@ class Scorer {
                                          const std::string& close, const std::string& target) = 0;
   // The same with segments. Default: their bytes as strings.
   virtual std::vector<ScoreResult> score_segments(const ScoreRequest& request);
+  // Nats a token by which the same question may be answered differently, where that was measured; else 0.
+  virtual double noise_nats() { return 0; }
 };
 
 // Weights in this process. Each piece is tokenised on its own; the target's first token is scored too. The

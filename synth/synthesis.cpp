@@ -12,6 +12,7 @@
 #include "core/run_config.h"
 #include "core/signals.h"
 #include "synth/config.h"
+#include "synth/endpoint/backends.h"
 #include "synth/generate/simulate.h"
 #include "synth/item_summary.h"
 #include "synth/search/search.h"
@@ -26,31 +27,29 @@ namespace {
 constexpr size_t kRecordsPerShard = 4096;
 constexpr double kLeaseS = 120, kPollS = 0.2;
 
-std::unique_ptr<Generator> make_generator(const SynthConfig& config) {
-  ensure(config.generator == "template", "the recipe's choice of a generator is checked");
-  return make_template_generator();
-}
-
 class Stage {
  public:
   Stage(const Recipe& recipe, const SynthJob& job)
       : job_(job),
         config_(recipe.get<SynthConfig>()),
         run_(recipe.get<RunConfig>()),
-        generator_(make_generator(config_)),
+        template_(make_template_generator()),
+        http_(recipe, job.out, job.ranks, fmt::format("synth/{}/http", job.round)),
+        generator_(http_.generator() ? http_.generator() : template_.get()),
         items_(job.out / "items") {
+    weights_ = http_.scorer() ? http_.scorer()->name() : job.weights_name;
     options_.config = recipe.get<SearchConfig>();
     options_.style = config_.style;
     options_.seed = static_cast<uint64_t>(run_.seed);
     if (options_.config.preset == "none") {
       scorer_ = judge_ = nullptr;
     } else {
-      scorer_ = job.scorer;
+      scorer_ = http_.scorer() ? http_.scorer() : job.scorer;
       judge_ = job.judge;
     }
-    recipe_hash_ = sha256_hex(fmt::format("{} {} {} {} {}\n{}{}", kSynthCode, generator_->name(), run_.seed,
+    recipe_hash_ = sha256_hex(fmt::format("{} {} {} {} {}\n{}{}{}", kSynthCode, generator_->name(), run_.seed,
                                           job.round, job.fold, section_text(recipe, "synth", "input"),
-                                          section_text(recipe, "search")));
+                                          section_text(recipe, "search"), http_.identity()));
     take_jobs();
   }
 
@@ -60,6 +59,7 @@ class Stage {
       return *summary;
     }
     make_folders(items_);
+    http_.start();
     work();
     meet(job_.ranks, key("met"), run_.timeout_s);
     first_rank_does(job_.ranks, key("published"), run_.timeout_s, [&] { publish(); });
@@ -71,7 +71,7 @@ class Stage {
     if (!fs::exists(job_.out / "done.json")) return std::nullopt;
     const Json done = read_json(job_.out / "done.json");
     if (get<std::string>(done, "key", "done.json") != key_) return std::nullopt;
-    if (get_or<std::string>(done, "weights", "", "done.json") != job_.weights_name) return std::nullopt;
+    if (get_or<std::string>(done, "weights", "", "done.json") != weights_) return std::nullopt;
     if (scorer_ && get<std::string>(done, "scorer", "done.json") != scorer_->name()) return std::nullopt;
     return read_json(job_.out / "summary.json");
   }
@@ -90,7 +90,7 @@ class Stage {
     Sha256 all;
     all.add(recipe_hash_);
     const std::string by = fmt::format("{} {} {}", scorer_ ? scorer_->name() : "none",
-                                       judge_ ? judge_->name() : "none", job_.weights_name);
+                                       judge_ ? judge_->name() : "none", weights_);
     for (int i : job_.which) {
       const Snapshot& snapshot = job_.snapshots->at(static_cast<size_t>(i));
       ensure(!snapshot.tree_hash.empty(), "a snapshot carries its tree hash");
@@ -166,9 +166,10 @@ class Stage {
                  {"recipe", recipe_hash_},
                  {"generator", generator_->name()},
                  {"scorer", scorer_ ? scorer_->name() : "none"},
-                 {"weights", scorer_ ? job_.weights_name : ""},
+                 {"weights", scorer_ ? weights_ : ""},
                  {"preset", scorer_ ? options_.config.preset : "none"},
                  {"seed", options_.seed}};
+    http_.open_item(item.name, options_.tick);
     fill_slots(t, *item.snapshot, structure, *generator_, options_.seed);
     std::string candidates;
     Json search = empty_search_summary();
@@ -178,16 +179,23 @@ class Stage {
       for (const std::string& line : result.candidates) candidates += line + "\n";
       search = std::move(result.summary);
     }
+    Json summary = item_summary(t, *item.snapshot, search);
+    if (const Json asked = http_.close_item(); !asked.is_null()) {
+      t.made_by["evidence_root"] = asked.at("evidence_root");
+      t.rev = make_rev(t);
+      summary["asked"] = asked.at("counts");
+    }
     TrajectoryWriter writer(item_file(item, ".traj"));
     writer.add(t);
     writer.finish();
     write_file(item_file(item, ".candidates.jsonl"), candidates);
     write_file(item_file(item, ".summary.json"),
-               to_text({{"key", item.key}, {"summary", item_summary(t, *item.snapshot, search)}}, 1) + "\n");
+               to_text({{"key", item.key}, {"summary", std::move(summary)}}, 1) + "\n");
   }
 
   // Rank 0, once every item exists.
   void publish() {
+    http_.publish();
     fs::remove(job_.out / "done.json");
     for (const std::string& name : list_folder(job_.out))
       if (fs::path(name).extension() == ".traj") fs::remove(job_.out / name);
@@ -221,7 +229,7 @@ class Stage {
     write_file(job_.out / "summary.json", summary);
     write_file(job_.out / "done.json", to_text({{"key", key_},
                                                 {"scorer", scorer_ ? scorer_->name() : "none"},
-                                                {"weights", job_.weights_name},
+                                                {"weights", weights_},
                                                 {"trajectories", todo_.size()},
                                                 {"summary", sha256_hex(summary)}},
                                                1) +
@@ -237,11 +245,13 @@ class Stage {
   const SynthJob& job_;
   SynthConfig config_;
   RunConfig run_;
-  std::unique_ptr<Generator> generator_;
+  std::unique_ptr<Generator> template_;
+  HttpBackends http_;
+  Generator* generator_;
   fs::path items_;
   SearchOptions options_;
   Scorer *scorer_ = nullptr, *judge_ = nullptr;
-  std::string recipe_hash_, key_;
+  std::string recipe_hash_, key_, weights_;
   std::vector<Item> todo_;
   int64_t duplicates_ = 0, empty_ = 0;
 };

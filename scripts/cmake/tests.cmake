@@ -33,6 +33,12 @@ endif()
 
 file(GLOB peers_python "${RETRACE_DEPS}/peers-*/bin/python3")
 file(GLOB peer_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/peers/test_*.py)
+list(FILTER peer_tests EXCLUDE REGEX "test_llm_servers")
+# Real LLM servers, in environments of their own: part of scripts/test --slow.
+add_test(NAME "slow: llm_servers"
+  COMMAND /usr/bin/python3 ${PROJECT_SOURCE_DIR}/tests/peers/test_llm_servers.py $<TARGET_FILE:retrace>)
+set_tests_properties("slow: llm_servers" PROPERTIES LABELS slow TIMEOUT 3600 SKIP_RETURN_CODE 77
+  WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 foreach(script ${peer_tests})
   get_filename_component(peer ${script} NAME_WE)
   string(REPLACE "test_" "" peer ${peer})

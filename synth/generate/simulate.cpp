@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "core/error.h"
 #include "core/hash.h"
 #include "core/text.h"
 #include "synth/generate/cuts.h"
@@ -202,14 +203,34 @@ SlotRequest slot_request(const Trajectory& t, const Snapshot& snapshot, const St
   return request;
 }
 
+std::vector<Draft> Generator::fill_all(const std::vector<SlotRequest>& requests) {
+  std::vector<Draft> out;
+  for (const SlotRequest& r : requests) out.push_back({fill(r), name()});
+  return out;
+}
+
 void fill_slots(Trajectory& t, const Snapshot& snapshot, const Structure& structure, Generator& generator,
                 uint64_t seed) {
-  for (size_t i = 0; i < t.slots.size(); ++i) {
-    const SlotRequest request = slot_request(t, snapshot, structure, static_cast<int>(i), seed);
-    Slot& slot = t.slots[i];
-    slot.initial = slot.chosen = fit_for_slot(generator.fill(request));
-    slot.author = generator.name();
-    slot.mode = "blinded";
+  const auto turn = [&](const Slot& slot) {
+    const Kind kind = t.steps[static_cast<size_t>(slot.step)].kind;
+    return kind == Kind::requirements ? 0 : kind == Kind::plan ? 1 : kind == Kind::review ? 3 : 2;
+  };
+  for (int now = 0; now < 4; ++now) {
+    std::vector<SlotRequest> requests;
+    std::vector<size_t> slots;
+    for (size_t i = 0; i < t.slots.size(); ++i) {
+      if (turn(t.slots[i]) != now) continue;
+      requests.push_back(slot_request(t, snapshot, structure, static_cast<int>(i), seed));
+      slots.push_back(i);
+    }
+    const std::vector<Draft> drafts = generator.fill_all(requests);
+    ensure(drafts.size() == slots.size(), "a generator answers every request");
+    for (size_t k = 0; k < slots.size(); ++k) {
+      Slot& slot = t.slots[slots[k]];
+      slot.initial = slot.chosen = fit_for_slot(drafts[k].text);
+      slot.author = drafts[k].author;
+      slot.mode = "blinded";
+    }
   }
   t.rev = make_rev(t);
 }

@@ -24,8 +24,8 @@ struct SimulateOptions {
 // budget leaves out is counted in Trajectory::skeleton.
 Trajectory simulate(const Snapshot& snapshot, const Structure& structure, const SimulateOptions& options);
 
-// Fills every slot (initial = chosen), candidate 0 of the generator, blinded, in document order; then sets
-// rev.
+// Fills every slot (initial = chosen), candidate 0 of the generator, blinded; then sets rev. In four steps,
+// each of which sees the texts of those before: requirements, plan, briefs and thoughts, review.
 void fill_slots(Trajectory& t, const Snapshot& snapshot, const Structure& structure, Generator& generator,
                 uint64_t seed);
 

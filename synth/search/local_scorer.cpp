@@ -2,22 +2,18 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/hash.h"
 #include "synth/scorer.h"
+#include "synth/search/score_ids.h"
 
 namespace retrace::synth {
 
 namespace {
 
-using Ids = std::vector<data::TokenId>;
-constexpr double kClipNats = 2;
-
 class LocalScorer : public Scorer {
  public:
   LocalScorer(model::Engine& engine, std::shared_ptr<const data::Tokenizer> tokenizer, int64_t max_tokens)
       : engine_(engine),
-        tokenizer_(std::move(tokenizer)),
-        limit_(std::min(max_tokens, engine.config().max_position_embeddings)) {}
+        tokenizer_(std::move(tokenizer), std::min(max_tokens, engine.config().max_position_embeddings)) {}
 
   std::string name() const override { return "local:" + engine_.fingerprint().substr(0, 12); }
 
@@ -28,151 +24,21 @@ class LocalScorer : public Scorer {
   }
 
   std::vector<ScoreResult> score_segments(const ScoreRequest& request) override {
-    const Ids target = tokenizer_->encode(request.target);
-    const Ids close = close_ids(request.close, (limit_ - static_cast<int64_t>(target.size())) / 3);
-    const auto fixed = static_cast<int64_t>(target.size() + close.size());
-    const int64_t room = limit_ - fixed - limit_ / 8;
+    const ScoreIds ids = tokenizer_.ids(request);
     std::vector<ScoreResult> out(request.thoughts.size());
-    if (target.empty() || room < 1) return out;
-    const Ids prefix = prefix_ids(request, room);
-    std::vector<Ids> continuations;
-    std::vector<size_t> places;
-    for (size_t k = 0; k < request.thoughts.size(); ++k) {
-      Ids ids = tokenizer_->encode(request.thoughts[k]);
-      if (static_cast<int64_t>(prefix.size() + ids.size()) + fixed > limit_) continue;
-      ids.insert(ids.end(), close.begin(), close.end());
-      ids.insert(ids.end(), target.begin(), target.end());
-      continuations.push_back(std::move(ids));
-      places.push_back(k);
-    }
-    if (continuations.empty()) return out;
-    const auto logprobs = engine_.logprobs_after(prefix, continuations);
-    ensure(logprobs.size() == continuations.size(), "the engine answers every continuation");
-    for (size_t i = 0; i < places.size(); ++i) {
-      ensure(logprobs[i].size() == continuations[i].size(), "the engine answers every token");
-      out[places[i]] = sum(logprobs[i], target.size(), request.target.size());
+    if (ids.continuations.empty()) return out;
+    const auto logprobs = engine_.logprobs_after(ids.prefix, ids.continuations);
+    ensure(logprobs.size() == ids.continuations.size(), "the engine answers every continuation");
+    for (size_t i = 0; i < ids.places.size(); ++i) {
+      ensure(logprobs[i].size() == ids.continuations[i].size(), "the engine answers every token");
+      out[ids.places[i]] = sum_scores(logprobs[i], ids.target, request.target.size());
     }
     return out;
   }
 
  private:
-  static ScoreResult sum(const std::vector<float>& logprobs, size_t tokens, size_t bytes) {
-    ScoreResult result;
-    for (size_t i = logprobs.size() - tokens; i < logprobs.size(); ++i) {
-      const double nats = -static_cast<double>(logprobs[i]);
-      result.nll += nats;
-      result.nll_clipped += std::min(nats, kClipNats);
-    }
-    result.n_tokens = static_cast<int64_t>(tokens);
-    result.n_bytes = static_cast<int64_t>(bytes);
-    return result;
-  }
-
-  Ids ids_of(const data::Segment& segment) const {
-    if (segment.control_token.empty()) return tokenizer_->encode(segment.bytes);
-    const auto id = tokenizer_->special(segment.control_token);
-    if (!id)
-      throw Error(Code::input, fmt::format("the tokenizer has no token {}", segment.control_token),
-                  "choose another synth.style, or a tokenizer with this token");
-    return {*id};
-  }
-
-  Ids ids_of(std::span<const data::Segment> segments) const {
-    Ids out;
-    for (const data::Segment& s : segments) append(out, ids_of(s));
-    return out;
-  }
-
-  // What follows the thought. Where that is more than `most` ids, observations lose their ids from the front,
-  // the oldest first.
-  Ids close_ids(std::span<const data::Segment> close, int64_t most) const {
-    std::vector<Ids> pieces;
-    int64_t total = 0;
-    for (const data::Segment& s : close) {
-      pieces.push_back(ids_of(s));
-      total += static_cast<int64_t>(pieces.back().size());
-    }
-    Ids out;
-    for (size_t i = 0; i < pieces.size(); ++i) {
-      Ids& ids = pieces[i];
-      const bool text = close[i].kind == data::Kind::observe && close[i].control_token.empty();
-      if (text && total > most) {
-        const int64_t cut = std::min(total - most, static_cast<int64_t>(ids.size()));
-        ids.erase(ids.begin(), ids.begin() + cut);
-        total -= cut;
-      }
-      append(out, ids);
-    }
-    return out;
-  }
-
-  static void append(Ids& to, const Ids& from) { to.insert(to.end(), from.begin(), from.end()); }
-
-  // At most `room` ids, BOS included. The newest segments are tokenised first, only as many as are needed.
-  Ids prefix_ids(const ScoreRequest& request, int64_t room) {
-    Ids out;
-    if (tokenizer_->bos()) out.push_back(*tokenizer_->bos());
-    room -= static_cast<int64_t>(out.size());
-    const auto rest = request.prefix.subspan(std::min(request.lead, request.prefix.size()));
-    Ids lead = lead_ids(request, true);
-    std::vector<Ids> newest;
-    int64_t used = static_cast<int64_t>(lead.size());
-    bool whole = used <= room;
-    for (size_t i = rest.size(); i-- > 0 && whole;) {
-      newest.push_back(ids_of(rest[i]));
-      used += static_cast<int64_t>(newest.back().size());
-      whole = used <= room;
-    }
-    if (!whole) {
-      lead = lead_ids(request, false);
-      if (static_cast<int64_t>(lead.size()) > room / 2) lead.resize(static_cast<size_t>(room / 2));
-      used = static_cast<int64_t>(lead.size());
-      keep_newest(rest, room - used, newest);
-    }
-    append(out, lead);
-    for (size_t i = newest.size(); i-- > 0;) append(out, newest[i]);
-    if (out.empty()) append(out, tokenizer_->encode("\n"));
-    return out;
-  }
-
-  // Whole segments from the back while they fit; of the very last one its end, if it does not fit alone.
-  void keep_newest(std::span<const data::Segment> rest, int64_t room, std::vector<Ids>& newest) const {
-    size_t kept = 0;
-    int64_t used = 0;
-    for (; kept < rest.size(); ++kept) {
-      if (kept == newest.size()) newest.push_back(ids_of(rest[rest.size() - 1 - kept]));
-      const auto size = static_cast<int64_t>(newest[kept].size());
-      if (used + size > room) break;
-      used += size;
-    }
-    if (kept == 0 && !newest.empty()) {
-      Ids& last = newest[0];
-      last.erase(last.begin(), last.end() - std::min(room, static_cast<int64_t>(last.size())));
-      kept = 1;
-    }
-    newest.resize(std::min(kept, newest.size()));
-  }
-
-  // The lead repeats for every slot of a repository, so its ids are kept until another comes.
-  Ids lead_ids(const ScoreRequest& request, bool with_tree) {
-    const auto lead = request.prefix.subspan(0, std::min(request.lead, request.prefix.size()));
-    std::string key;
-    for (const data::Segment& s : lead) key += std::to_string(xxh3_64(s.bytes + s.control_token)) + " ";
-    if (key != lead_key_) {
-      lead_key_ = key;
-      lead_whole_ = ids_of(lead);
-      lead_without_tree_.clear();
-      for (const data::Segment& s : lead)
-        if (s.kind != data::Kind::context) append(lead_without_tree_, ids_of(s));
-    }
-    return with_tree ? lead_whole_ : lead_without_tree_;
-  }
-
   model::Engine& engine_;
-  std::shared_ptr<const data::Tokenizer> tokenizer_;
-  int64_t limit_;
-  std::string lead_key_;
-  Ids lead_whole_, lead_without_tree_;
+  ScoreTokenizer tokenizer_;
 };
 
 }  // namespace

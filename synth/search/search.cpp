@@ -23,7 +23,7 @@ constexpr double kLeastMargin = 1e-6;  // nats a token: below any engine's round
 
 struct Candidate {
   int n = 0, parent = -1, iteration = 0;
-  std::string text, mode, verdict;
+  std::string text, mode, verdict, author;
   Gates gates;
   ScoreResult score;
 };
@@ -90,7 +90,7 @@ class Search {
     Slot& slot = t_.slots[static_cast<size_t>(place.slot)];
     context_ = walk.visible_text(kLeakContextBytes);
     candidates_.clear();
-    candidates_.push_back({0, -1, 0, slot.initial, slot.mode, "initial", {}, {}});
+    candidates_.push_back({0, -1, 0, slot.initial, slot.mode, "initial", slot.author, {}, {}});
     candidates_[0].gates = measure_overlap(slot.initial, walk.target(), context_);
     std::set<std::string> tried = {slot.initial};
     size_t best = 0;
@@ -121,19 +121,29 @@ class Search {
 
   void propose(const ThoughtPlace& place, int64_t iteration, size_t best, std::set<std::string>& tried,
                const ContextWalk& walk, std::vector<size_t>& batch) {
+    std::vector<SlotRequest> requests;
     for (int64_t j = 0; j < config_.candidates; ++j) {
       SlotRequest request = slot_request(t_, snapshot_, structure_, place.slot, options_.seed);
       request.incumbent = candidates_[best].text;
       request.candidate = static_cast<int>(iteration * config_.candidates + j) + 1;
       request.oracle = config_.sees == "oracle";
+      requests.push_back(std::move(request));
+    }
+    if (options_.tick) options_.tick();
+    const std::vector<Draft> drafts = generator_.fill_all(requests);
+    ensure(drafts.size() == requests.size(), "a generator answers every request");
+    for (const Draft& draft : drafts) {
       Candidate c;
       c.n = static_cast<int>(candidates_.size());
       c.parent = candidates_[best].n;
       c.iteration = static_cast<int>(iteration) + 1;
-      c.text = fit_for_slot(generator_.fill(request));
-      c.mode = request.oracle ? "oracle" : "blinded";
+      c.text = fit_for_slot(draft.text);
+      c.author = draft.author;
+      c.mode = config_.sees;
       c.gates = measure_overlap(c.text, walk.target(), context_);
-      if (c.text.empty() || !tried.insert(c.text).second)
+      if (c.text.empty())
+        c.verdict = "no_answer";
+      else if (!tried.insert(c.text).second)
         c.verdict = "duplicate";
       else if (guarded_ && (c.gates.verbatim_lines > 0 || c.gates.ngram13 > config_.max_ngram13))
         c.verdict = "leak";
@@ -150,7 +160,7 @@ class Search {
     const ScoreResult alone = score(scorer_, walk, {text})[0];
     const ScoreResult beside = score(scorer_, walk, {text, text + "\n" + text, text})[2];
     const double difference = std::abs(alone.nll - beside.nll) / static_cast<double>(alone.n_tokens);
-    margin_ = std::max(kLeastMargin, 2 * difference);
+    margin_ = std::max({kLeastMargin, 2 * difference, 2 * scorer_.noise_nats()});
   }
 
   // What `by` must gain over a text of `bytes` bytes, in nats: 0 in the paper's preset.
@@ -190,7 +200,7 @@ class Search {
     const Candidate& c = candidates_[best];
     slot.chosen = c.text;
     slot.mode = c.mode;
-    slot.author = generator_.name();
+    slot.author = c.author;
     none_.reset();
     if (!guarded_) return;
     none_ = score(scorer_, walk, {""}, true)[0];
@@ -258,7 +268,7 @@ class Search {
     Json line = {{"trajectory", t_.id},   {"slot", place.slot},
                  {"step", place.step},    {"n", c.n},
                  {"parent_n", c.parent},  {"iteration", c.iteration},
-                 {"text", c.text},        {"author", generator_.name()},
+                 {"text", c.text},        {"author", c.author},
                  {"mode", c.mode},        {"weights", scorer_.name()},
                  {"seed", options_.seed}, {"gates", to_json(c.gates)},
                  {"verdict", c.verdict}};

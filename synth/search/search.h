@@ -21,7 +21,7 @@ struct SearchOptions {
 struct SearchResult {
   // One JSON object each, in order of slot and number: all texts, gates, scores, verdicts. Packing never
   // reads them. Verdicts: initial, accepted, superseded (better, but another of its batch was best),
-  // rejected, duplicate, too_long, and guarded's leak, margin, charge.
+  // rejected, duplicate, no_answer, too_long, and guarded's leak, margin, charge.
   std::vector<std::string> candidates;
   Json summary;  // counts and sums; adds up over repositories (add_search_summary)
 };

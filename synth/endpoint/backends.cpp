@@ -1,0 +1,159 @@
+#include "synth/endpoint/backends.h"
+
+#include <chrono>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/paths.h"
+#include "core/run_config.h"
+#include "core/signals.h"
+#include "synth/config.h"
+#include "synth/generate/http_generator.h"
+#include "synth/search/http_scorer.h"
+
+namespace retrace::synth {
+
+namespace {
+
+constexpr const char* kSuffix = ".evidence.db";
+constexpr double kTickS = 5;
+
+std::vector<fs::path> item_files(const fs::path& items) {
+  std::vector<fs::path> out;
+  if (!fs::is_directory(items)) return out;
+  for (const std::string& name : list_folder(items))
+    if (name.ends_with(kSuffix)) out.push_back(items / name);
+  return out;
+}
+
+// One model asked over HTTP: its money and its servers.
+struct Backend {
+  Backend(const EndpointOptions& options, const BudgetLimits& limits, Evidence& evidence, const Ranks& ranks,
+          const std::string& key)
+      : role(options.role),
+        budget(limits, ranks.size > 1 ? ranks.coordinator : nullptr, key + "/" + options.role),
+        endpoints(options, evidence, budget) {}
+  std::string role;
+  Budget budget;
+  Endpoints endpoints;
+};
+
+}  // namespace
+
+struct HttpBackends::State {
+  fs::path out, items;
+  Ranks ranks;
+  std::string key, identity;
+  double timeout_s = 600;
+  std::unique_ptr<Evidence> evidence;
+  std::unique_ptr<Backend> generator_backend, scorer_backend;
+  std::unique_ptr<HttpGenerator> generator;
+  std::unique_ptr<HttpScorer> scorer;
+
+  bool any() const { return !identity.empty(); }
+  std::vector<Backend*> backends() const {
+    std::vector<Backend*> all;
+    if (generator_backend) all.push_back(generator_backend.get());
+    if (scorer_backend) all.push_back(scorer_backend.get());
+    return all;
+  }
+};
+
+HttpBackends::HttpBackends(const Recipe& recipe, const fs::path& out, const Ranks& ranks,
+                           const std::string& key)
+    : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.out = out;
+  s.items = out / "items";
+  s.ranks = ranks;
+  s.key = key;
+  s.timeout_s = recipe.get<RunConfig>().timeout_s;
+  const bool generates = recipe.get<SynthConfig>().generator == "http";
+  const auto search = recipe.get<SearchConfig>();
+  const bool scores = search.scorer == "http" && search.preset != "none";
+  if (generates || scores) s.evidence = std::make_unique<Evidence>(out / "evidence.db");
+  if (generates) {
+    const auto config = recipe.get<GeneratorConfig>();
+    const Prompts prompts = load_prompts(config.prompts);
+    s.identity += "generator " + generator_identity(config, prompts) + "\n";
+    s.generator_backend =
+        std::make_unique<Backend>(endpoint_options(config), budget_limits(config), *s.evidence, ranks, key);
+    s.generator = std::make_unique<HttpGenerator>(config, prompts, s.generator_backend->endpoints);
+  }
+  if (scores) {
+    const auto config = recipe.get<ScorerConfig>();
+    if (config.tokenizer.empty())
+      throw Error(Code::recipe, "the scorer's tokenizer is not named",
+                  "the folder of the model that is served", "scorer.tokenizer");
+    auto tokenizer = data::load_tokenizer(resolve_path(config.tokenizer));
+    s.scorer_backend =
+        std::make_unique<Backend>(endpoint_options(config), budget_limits(config), *s.evidence, ranks, key);
+    s.scorer = std::make_unique<HttpScorer>(config, std::move(tokenizer), search.max_context,
+                                            s.scorer_backend->endpoints, *s.evidence);
+    s.identity += fmt::format("scorer {} {}\n", s.scorer->name(), config.attempts);
+  }
+}
+
+HttpBackends::~HttpBackends() = default;
+
+Generator* HttpBackends::generator() {
+  return state_->generator.get();
+}
+
+Scorer* HttpBackends::scorer() {
+  return state_->scorer.get();
+}
+
+const std::string& HttpBackends::identity() const {
+  return state_->identity;
+}
+
+void HttpBackends::start() {
+  State& s = *state_;
+  if (!s.any()) return;
+  first_rank_does(s.ranks, s.key + "/started", s.timeout_s, [&] {
+    std::vector<fs::path> databases = item_files(s.items);
+    databases.push_back(s.out / "evidence.db");
+    const auto spent = spent_in(databases);
+    for (Backend* b : s.backends()) {
+      const auto found = spent.find(b->role);
+      b->budget.start(found == spent.end() ? Usage{} : found->second);
+    }
+  });
+}
+
+void HttpBackends::open_item(const std::string& name, std::function<void()> tick) {
+  State& s = *state_;
+  if (!s.any()) return;
+  s.evidence->open(s.items / (name + kSuffix));
+  auto last = std::chrono::steady_clock::now();
+  const auto seldom = [tick = std::move(tick), last]() mutable {
+    throw_if_stopped();
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::duration<double>(kTickS)) return;
+    last = now;
+    tick();
+  };
+  for (Backend* b : s.backends()) b->endpoints.tick = seldom;
+}
+
+Json HttpBackends::close_item() {
+  State& s = *state_;
+  if (!s.any()) return nullptr;
+  Json counts = Json::object();
+  if (s.generator)
+    for (const auto& [what, count] : s.generator->take_counts()) counts["generator_" + what] = count;
+  const Usage used = s.evidence->used();
+  counts["prompt_tokens"] = used.prompt_tokens;
+  counts["completion_tokens"] = used.completion_tokens;
+  Json out = {{"evidence_root", s.evidence->root()}, {"counts", counts}};
+  s.evidence->close();
+  return out;
+}
+
+void HttpBackends::publish() {
+  State& s = *state_;
+  if (s.any()) merge_evidence(s.out / "evidence.db", item_files(s.items));
+}
+
+}  // namespace retrace::synth

@@ -1,0 +1,428 @@
+#include "synth/endpoint/endpoints.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <deque>
+
+#include "core/error.h"
+#include "core/http.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/random.h"
+#include "core/text.h"
+
+namespace retrace::synth {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Time = Clock::time_point;
+constexpr double kPollS = 0.25, kLongestBackoffS = 8, kDecrease = 0.75;
+constexpr int kIncreaseAfter = 25;  // good answers in a row
+constexpr int kFailuresInARow = 3;  // of connections, until the endpoint rests
+constexpr int64_t kBelievable = int64_t{1} << 40;
+
+Time later(double seconds) {
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+double seconds_until(Time time) {
+  return std::chrono::duration<double>(time - Clock::now()).count();
+}
+
+std::optional<double> number(const std::map<std::string, std::string>& headers, const char* name) {
+  const auto found = headers.find(name);
+  if (found == headers.end()) return std::nullopt;
+  double value = 0;
+  const char* end = found->second.data() + found->second.size();
+  const auto read = std::from_chars(found->second.data(), end, value);
+  if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value) || value < 0) return std::nullopt;
+  return value;
+}
+
+// What the server asks us to wait; dates are not understood and count as unsaid.
+std::optional<double> retry_after_s(const HttpResult& result) {
+  if (const auto ms = number(result.headers, "retry-after-ms")) return *ms / 1000;
+  return number(result.headers, "retry-after");
+}
+
+bool whole(const HttpResult& r) {
+  return r.failure == HttpFailure::none &&
+         (r.status == 200 || r.status == 400 || r.status == 413 || r.status == 422);
+}
+
+bool may_pass(const HttpResult& r) {
+  if (r.failure != HttpFailure::none) return r.failure != HttpFailure::too_large;
+  const auto said = r.headers.find("x-should-retry");
+  if (said != r.headers.end() && (said->second == "true" || said->second == "false"))
+    return said->second == "true";
+  return r.status == 408 || r.status == 409 || r.status == 425 || r.status == 429 || r.status >= 500;
+}
+
+// Whether the server may have worked, and charged, for an answer that did not come.
+bool may_have_cost(const HttpResult& r) {
+  return r.failure == HttpFailure::timed_out || r.failure == HttpFailure::cut ||
+         r.failure == HttpFailure::too_large;
+}
+
+std::string describe(const HttpResult& r) {
+  if (r.failure != HttpFailure::none) return r.message;
+  return fmt::format("HTTP {}: {}", r.status, shorten(utf8_lossy(r.body.substr(0, 400)), 200));
+}
+
+std::string base_url(std::string url) {
+  while (url.ends_with("/")) url.pop_back();
+  if (url.ends_with("/v1")) url.resize(url.size() - 3);
+  return url;
+}
+
+struct Endpoint {
+  std::string url;
+  double limit = 1;
+  int64_t under_way = 0;
+  int good = 0, failures = 0;  // in a row
+  Time not_before = Clock::now();
+  bool checked = false, given_up = false;
+};
+
+struct Job {
+  size_t index = 0;
+  Ask ask;
+  std::string hash;
+  int64_t tries = 0, spending = 0;
+  size_t endpoint = 0;
+  Time not_before = Clock::now();
+};
+
+}  // namespace
+
+std::optional<Usage> usage_in(const std::string& body) {
+  try {
+    const Json json = parse_json(body, "answer");
+    const char* part = json.contains("usage") ? "usage" : "meta_info";
+    const Json& said = json.at(part);
+    const Usage usage = {get<int64_t>(said, "prompt_tokens", part),
+                         get_or<int64_t>(said, "completion_tokens", 0, part)};
+    if (usage.prompt_tokens < 0 || usage.completion_tokens < 0) return std::nullopt;
+    if (usage.prompt_tokens > kBelievable || usage.completion_tokens > kBelievable) return std::nullopt;
+    return usage;
+  } catch (const Error&) {
+    return std::nullopt;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+struct Endpoints::State {
+  EndpointOptions options;
+  Evidence& evidence;
+  Budget& budget;
+  std::string key;
+  std::vector<Endpoint> endpoints;
+  size_t turn = 0;
+  uint64_t draws = 0;
+
+  State(EndpointOptions o, Evidence& e, Budget& b) : options(std::move(o)), evidence(e), budget(b) {}
+
+  // Only now are servers and key needed.
+  void before_the_first_request() {
+    if (endpoints.empty())
+      throw Error(Code::recipe, fmt::format("no endpoint of the {} is named", options.role),
+                  "for example [\"http://127.0.0.1:8000\"]", options.role + ".endpoints");
+    if (options.api_key_env.empty() || !key.empty()) return;
+    const char* value = std::getenv(options.api_key_env.c_str());
+    const std::string found = value ? std::string(trim(value)) : "";
+    if (found.empty() || std::any_of(found.begin(), found.end(), [](char c) { return c < 33 || c == 127; }))
+      throw Error(Code::recipe,
+                  fmt::format("the environment variable {} holds no API key", options.api_key_env),
+                  "set it for this process", options.role + ".api_key_env");
+    key = found;
+  }
+
+  double backoff_s(int64_t tries) {
+    const double base =
+        std::min(kLongestBackoffS, options.backoff_s * std::pow(2.0, static_cast<double>(tries)));
+    const uint64_t stream = static_cast<uint64_t>(Clock::now().time_since_epoch().count());
+    return base * (1 - 0.25 * Random(stream, ++draws).uniform());
+  }
+
+  HttpRequest request(size_t endpoint, const Ask& ask) const {
+    HttpRequest r;
+    r.url = endpoints[endpoint].url + ask.path;
+    r.body = ask.body;
+    r.headers = {"Content-Type: application/json", "Accept: application/json"};
+    r.bearer = key;
+    r.connect_timeout_s = options.connect_timeout_s;
+    r.total_timeout_s = options.timeout_s;
+    r.max_response_bytes = static_cast<uint64_t>(options.max_response_mib) << 20;
+    return r;
+  }
+
+  Error over_budget() const {
+    return Error(
+        Code::incomplete, fmt::format("the {}'s budget of {} would be passed", options.role, budget.text()),
+        "what is done is kept; raise the budget and start again to go on", options.role + ".budget_tokens");
+  }
+  Error gone(size_t endpoint, const std::string& why) const {
+    return Error(Code::network, fmt::format("no answer from {}: {}", endpoints[endpoint].url, why),
+                 "what is done is kept; see that the server runs, then start again",
+                 options.role + ".endpoints");
+  }
+  Error refusal(size_t endpoint, const HttpResult& r) const {
+    const bool moved = r.status >= 300 && r.status < 400;
+    const bool access = r.status == 401 || r.status == 403;
+    return Error(Code::recipe,
+                 fmt::format("{} refuses the request: {}", endpoints[endpoint].url, describe(r)),
+                 moved    ? "redirects are not followed; name the server's own address"
+                 : access ? fmt::format("is the right variable named in {}.api_key_env?", options.role)
+                          : "does the server speak this API, and know this model?",
+                 options.role + (access ? ".api_key_env" : ".endpoints"));
+  }
+
+  // After an attempt failed: how long this request rests, and what it means for the endpoint.
+  double rest_s(Endpoint& e, const HttpResult& r, int64_t tries) {
+    const auto asked = retry_after_s(r);
+    e.good = 0;
+    const bool busy = r.failure == HttpFailure::none && (r.status == 429 || r.status == 503);
+    if (busy) {
+      // One wave of refusals is one sign: what was sent before it says nothing new.
+      if (Clock::now() >= e.not_before) e.limit = std::max(1.0, e.limit * kDecrease);
+      e.not_before = later(std::min(options.max_wait_s, asked.value_or(options.cool_down_s)));
+    } else if (r.failure != HttpFailure::none) {
+      const bool down = r.failure == HttpFailure::refused || e.failures >= kFailuresInARow;
+      if (down) e.not_before = later(backoff_s(e.failures));
+      ++e.failures;
+    }
+    return asked ? std::min(options.max_wait_s, *asked) : backoff_s(tries);
+  }
+
+  void went_well(Endpoint& e) {
+    e.failures = 0;
+    if (++e.good < kIncreaseAfter) return;
+    e.good = 0;
+    e.limit = std::min(static_cast<double>(options.max_in_flight), e.limit + 1);
+  }
+
+  // The next in turn that takes a request now.
+  std::optional<size_t> free_endpoint() {
+    for (size_t i = 0; i < endpoints.size(); ++i) {
+      const size_t at = (turn + i) % endpoints.size();
+      const Endpoint& e = endpoints[at];
+      if (e.given_up || Clock::now() < e.not_before || e.under_way >= static_cast<int64_t>(e.limit)) continue;
+      turn = at + 1;
+      return at;
+    }
+    return std::nullopt;
+  }
+
+  StoredAnswer stored(const HttpResult& r, const Ask& ask) const {
+    if (r.failure == HttpFailure::too_large) return {0, r.message, ask.most};
+    if (r.status != 200) return {r.status, r.body, {}};
+    return {r.status, r.body, usage_in(r.body).value_or(ask.most)};
+  }
+};
+
+namespace {
+
+// One ask_all from its first request to its last answer.
+class Exchange {
+ public:
+  Exchange(Endpoints::State& state, const Endpoints& owner, const Endpoints::Answered& answered)
+      : s_(state), owner_(owner), answered_(answered) {}
+
+  void run(std::vector<Ask> asks) {
+    for (Endpoint& e : s_.endpoints) e.given_up = false;
+    for (size_t i = 0; i < asks.size(); ++i) submit(i, std::move(asks[i]));
+    while (!waiting_.empty() || !under_way_.empty()) {
+      if (owner_.tick) owner_.tick();
+      if (!fatal_) start_what_can();
+      if (fatal_ && under_way_.empty()) throw *fatal_;
+      for (const HttpResult& result : client_.wait(wait_s())) finished(result);
+    }
+    if (fatal_) throw *fatal_;
+  }
+
+ private:
+  // From evidence at once, else into the queue; an answer may lead to another question.
+  void submit(size_t index, Ask ask) {
+    for (;;) {
+      std::string hash = request_hash("POST", ask.path, ask.about + ask.body);
+      const auto known = s_.evidence.find(hash, ask.attempt);
+      if (!known) {
+        Job job;
+        job.index = index;
+        job.ask = std::move(ask);
+        job.hash = std::move(hash);
+        waiting_.push_back(std::move(job));
+        return;
+      }
+      auto next = answered_(index, *known);
+      if (!next) return;
+      ask = std::move(*next);
+    }
+  }
+
+  void start_what_can() {
+    if (!waiting_.empty()) s_.before_the_first_request();
+    for (size_t at = 0; at < waiting_.size() && !fatal_;) {
+      if (Clock::now() < waiting_[at].not_before) {
+        ++at;
+        continue;
+      }
+      const auto endpoint = s_.free_endpoint();
+      if (!endpoint || !checked(*endpoint) || !start(waiting_[at], *endpoint)) return;
+      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  }
+
+  // Runs the preflight once.
+  bool checked(size_t at) {
+    Endpoint& e = s_.endpoints[at];
+    if (e.checked || !owner_.preflight) return true;
+    try {
+      owner_.preflight(at);
+      return e.checked = true;
+    } catch (const Error& error) {
+      if (error.code() == Code::interrupted) throw;
+      lost(at, error);
+      return false;
+    }
+  }
+
+  // A server that does not answer is given up while there are others.
+  void lost(size_t at, const Error& error) {
+    s_.endpoints[at].given_up = error.code() == Code::network;
+    const auto usable = [](const Endpoint& e) { return !e.given_up; };
+    if (error.code() == Code::network && std::any_of(s_.endpoints.begin(), s_.endpoints.end(), usable))
+      warn("{}; its work goes to the others", error.message());
+    else if (!fatal_)
+      fatal_ = error;
+  }
+
+  bool start(Job& job, size_t endpoint) {
+    if (!s_.budget.reserve(job.ask.most)) {
+      if (under_way_.empty()) fatal_ = s_.over_budget();
+      short_of_budget_ = true;
+      return false;
+    }
+    job.spending = s_.evidence.will_spend(s_.options.role, job.ask.most);
+    job.endpoint = endpoint;
+    ++s_.endpoints[endpoint].under_way;
+    const uint64_t ticket = client_.start(s_.request(endpoint, job.ask));
+    under_way_.emplace(ticket, std::move(job));
+    return true;
+  }
+
+  // Until something can be started; what ends meanwhile ends the wait too.
+  double wait_s() const {
+    if (fatal_ || waiting_.empty() || short_of_budget_) return kPollS;
+    double job_s = kPollS, endpoint_s = kPollS;
+    for (const Job& job : waiting_) job_s = std::min(job_s, seconds_until(job.not_before));
+    for (const Endpoint& e : s_.endpoints)
+      if (!e.given_up && e.under_way < static_cast<int64_t>(e.limit))
+        endpoint_s = std::min(endpoint_s, seconds_until(e.not_before));
+    return std::clamp(std::max(job_s, endpoint_s), 0.001, kPollS);
+  }
+
+  void finished(const HttpResult& result) {
+    auto node = under_way_.extract(result.ticket);
+    ensure(!node.empty(), "a result belongs to a request");
+    Job job = std::move(node.mapped());
+    Endpoint& e = s_.endpoints[job.endpoint];
+    --e.under_way;
+    short_of_budget_ = false;
+    if (whole(result) || result.failure == HttpFailure::too_large) {
+      s_.went_well(e);
+      const StoredAnswer answer = s_.stored(result, job.ask);
+      s_.evidence.record(job.hash, job.ask.attempt, answer, job.spending);
+      s_.budget.settle(job.ask.most, answer.usage);
+      if (auto next = answered_(job.index, answer)) submit(job.index, std::move(*next));
+      return;
+    }
+    const Usage cost = may_have_cost(result) ? job.ask.most : Usage{};
+    s_.evidence.settle(job.spending, cost);
+    s_.budget.settle(job.ask.most, cost);
+    const double rest = s_.rest_s(e, result, job.tries);
+    if (!may_pass(result)) {
+      if (!fatal_) fatal_ = s_.refusal(job.endpoint, result);
+    } else if (++job.tries > s_.options.retries || e.failures > s_.options.retries) {
+      lost(job.endpoint, s_.gone(job.endpoint, describe(result)));
+      job.not_before = Clock::now();
+      job.tries = 0;
+      if (!fatal_) waiting_.push_front(std::move(job));
+    } else {
+      debug("{}: {}; again in {:.1f} s", e.url, describe(result), rest);
+      job.not_before = later(rest);
+      waiting_.push_front(std::move(job));  // before what was never tried
+    }
+  }
+
+  Endpoints::State& s_;
+  const Endpoints& owner_;
+  const Endpoints::Answered& answered_;
+  HttpClient client_;
+  std::deque<Job> waiting_;
+  std::map<uint64_t, Job> under_way_;
+  std::optional<Error> fatal_;
+  bool short_of_budget_ = false;  // for what is under way
+};
+
+}  // namespace
+
+Endpoints::Endpoints(EndpointOptions options, Evidence& evidence, Budget& budget)
+    : state_(std::make_unique<State>(std::move(options), evidence, budget)) {
+  State& s = *state_;
+  for (const std::string& url : s.options.urls) {
+    if (!url.starts_with("http://") && !url.starts_with("https://"))
+      throw Error(Code::recipe, fmt::format("'{}' is no http address", url), "",
+                  s.options.role + ".endpoints");
+    Endpoint e;
+    e.url = base_url(url);
+    e.limit = static_cast<double>(s.options.max_in_flight);
+    s.endpoints.push_back(std::move(e));
+  }
+}
+
+Endpoints::~Endpoints() = default;
+
+const std::string& Endpoints::url(size_t endpoint) const {
+  return state_->endpoints.at(endpoint).url;
+}
+
+void Endpoints::ask_all(std::vector<Ask> asks, const Answered& answered) {
+  Exchange(*state_, *this, answered).run(std::move(asks));
+}
+
+StoredAnswer Endpoints::ask_directly(size_t endpoint, const Ask& ask) {
+  State& s = *state_;
+  s.before_the_first_request();
+  HttpClient client;
+  for (int64_t tries = 0;; ++tries) {
+    if (!s.budget.reserve(ask.most)) throw s.over_budget();
+    const int64_t spending = s.evidence.will_spend(s.options.role, ask.most);
+    client.start(s.request(endpoint, ask));
+    std::vector<HttpResult> results;
+    while (results.empty()) {
+      if (tick) tick();
+      results = client.wait(kPollS);
+    }
+    const HttpResult& result = results.front();
+    const bool good = whole(result) || result.failure == HttpFailure::too_large;
+    const StoredAnswer answer = good ? s.stored(result, ask) : StoredAnswer{};
+    const Usage cost = good ? answer.usage : may_have_cost(result) ? ask.most : Usage{};
+    s.evidence.settle(spending, cost);
+    s.budget.settle(ask.most, cost);
+    if (good) return answer;
+    if (!may_pass(result)) throw s.refusal(endpoint, result);
+    if (tries >= s.options.retries) throw s.gone(endpoint, describe(result));
+    for (const Time until = later(s.rest_s(s.endpoints[endpoint], result, tries));
+         seconds_until(until) > 0;) {
+      if (tick) tick();
+      client.wait(std::min(kPollS, seconds_until(until)));
+    }
+  }
+}
+
+}  // namespace retrace::synth

@@ -1,0 +1,273 @@
+#include "synth/search/http_scorer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/random.h"
+
+namespace retrace::synth {
+
+namespace {
+
+constexpr const char* kPlausible =
+    "def read_lines(path):\n    \"\"\"Return the lines of a text file.\"\"\"\n    with open(path) as file:\n"
+    "        return [line.rstrip(\"\\n\") for line in file]\n\n\nfor i in range(10):\n    print(i)\n";
+constexpr int64_t kGreedyTokens = 16;
+constexpr double kRounding = 0.05;  // nats: half precision on the server
+
+double sum_of(const std::vector<float>& logprobs) {
+  double sum = 0;
+  for (float x : logprobs) sum += static_cast<double>(x);
+  return sum;
+}
+
+double mean_of(const std::vector<float>& logprobs) {
+  return sum_of(logprobs) / static_cast<double>(logprobs.size());
+}
+
+[[noreturn]] void broken(const std::string& why) {
+  throw Error(Code::corrupt, why, "", "the scorer's answer");
+}
+
+float finite(const Json& value) {
+  if (!value.is_number()) broken("a log-probability is no number");
+  const double x = value.get<double>();
+  if (!std::isfinite(x)) broken("a log-probability is not finite");
+  return static_cast<float>(x);
+}
+
+// {"id": {"logprob": x, ...}, ...}: the entry of the prompt's own token.
+float own_entry(const Json& entry, data::TokenId id) {
+  if (!entry.is_object()) broken("a prompt token has no log-probability");
+  const auto found = entry.find(std::to_string(id));
+  if (found == entry.end()) broken("a prompt token's log-probability is not among those given for its place");
+  return finite(get<Json>(*found, "logprob", "prompt_logprobs"));
+}
+
+std::vector<float> read_vllm(const Json& answer, const std::vector<data::TokenId>& ids, size_t last) {
+  const auto choices = get<Json>(answer, "choices", "answer");
+  if (!choices.is_array() || choices.size() != 1) broken("there is not exactly one choice");
+  if (!choices[0].contains("prompt_logprobs") || choices[0]["prompt_logprobs"].is_null())
+    broken("the answer has no prompt_logprobs");
+  const Json& entries = choices[0]["prompt_logprobs"];
+  if (!entries.is_array() || entries.size() != ids.size())
+    broken(fmt::format("{} prompt_logprobs for {} prompt tokens", entries.size(), ids.size()));
+  if (!entries[0].is_null()) broken("the first token, which nothing precedes, has a log-probability");
+  std::vector<float> out;
+  for (size_t i = ids.size() - last; i < ids.size(); ++i) out.push_back(own_entry(entries[i], ids[i]));
+  return out;
+}
+
+// [[logprob, id, text], ...] from logprob_start_len on; the first is null.
+std::vector<float> read_sglang(const Json& answer, const std::vector<data::TokenId>& ids, size_t last) {
+  const auto meta = get<Json>(answer, "meta_info", "answer");
+  const auto entries = get<Json>(meta, "input_token_logprobs", "meta_info");
+  if (!entries.is_array() || entries.size() != last + 1)
+    broken(fmt::format("{} input_token_logprobs, not {}", entries.size(), last + 1));
+  std::vector<float> out;
+  for (size_t k = 0; k <= last; ++k) {
+    const Json& entry = entries[k];
+    if (!entry.is_array() || entry.size() < 2 || !entry[1].is_number_integer())
+      broken("an entry is no [logprob, id]");
+    if (entry[1].get<int64_t>() != ids[ids.size() - last - 1 + k])
+      broken("an entry belongs to another token");
+    if (k == 0 && !entry[0].is_null())
+      broken("the first entry, which nothing precedes, has a log-probability");
+    if (k > 0) out.push_back(finite(entry[0]));
+  }
+  return out;
+}
+
+}  // namespace
+
+HttpScorer::HttpScorer(ScorerConfig config, std::shared_ptr<const data::Tokenizer> tokenizer,
+                       int64_t max_context, Endpoints& endpoints, Evidence& evidence)
+    : config_(std::move(config)),
+      tokenizer_(std::move(tokenizer)),
+      cutter_(tokenizer_, max_context),
+      endpoints_(endpoints),
+      evidence_(evidence) {
+  if (config_.model.empty())
+    throw Error(Code::recipe, "the scorer's model is not named", "the name under which the server knows it",
+                "scorer.model");
+  endpoints_.preflight = [this](size_t endpoint) { examine(endpoint); };
+}
+
+std::string HttpScorer::name() const {
+  return fmt::format("http/{}/{}/{}", config_.dialect, config_.model,
+                     tokenizer_->fingerprint().substr(0, 12));
+}
+
+std::vector<ScoreResult> HttpScorer::score(const std::string& prefix,
+                                           const std::vector<std::string>& thoughts, const std::string& close,
+                                           const std::string& target) {
+  const data::Segment before{prefix, "", -1, data::Kind::frame}, after{close, "", -1, data::Kind::frame};
+  return score_segments({{&before, 1}, 0, thoughts, {&after, 1}, target});
+}
+
+Ask HttpScorer::ask_for(const Ids& ids, size_t last, int64_t new_tokens) const {
+  Ask ask;
+  Json body;
+  if (config_.dialect == "vllm") {
+    ask.path = "/v1/completions";
+    body = {{"model", config_.model},
+            {"prompt", ids},
+            {"max_tokens", new_tokens},
+            {"temperature", 0},
+            {"prompt_logprobs", 0}};
+  } else {
+    ask.path = "/generate";
+    ask.about = config_.model + "\n";
+    body = {{"input_ids", ids},
+            {"sampling_params", {{"max_new_tokens", new_tokens}, {"temperature", 0}}},
+            {"return_logprob", true},
+            {"logprob_start_len", ids.size() - last - 1}};
+  }
+  ask.body = to_text(body);
+  ask.most = {static_cast<int64_t>(ids.size()), new_tokens};
+  return ask;
+}
+
+std::vector<float> HttpScorer::read(const std::string& body, const Ids& ids, size_t last) const {
+  const Json answer = parse_json(body, "the scorer's answer");
+  return config_.dialect == "vllm" ? read_vllm(answer, ids, last) : read_sglang(answer, ids, last);
+}
+
+std::vector<ScoreResult> HttpScorer::score_segments(const ScoreRequest& request) {
+  const ScoreIds scoring = cutter_.ids(request);
+  std::vector<ScoreResult> out(request.thoughts.size());
+  std::vector<Ids> prompts;
+  std::vector<Ask> asks;
+  for (const Ids& continuation : scoring.continuations) {
+    prompts.push_back(scoring.prefix);
+    prompts.back().insert(prompts.back().end(), continuation.begin(), continuation.end());
+    asks.push_back(ask_for(prompts.back(), scoring.target, 1));
+  }
+  std::string refused;
+  std::vector<int> attempts(asks.size(), 0);
+  endpoints_.ask_all(std::move(asks), [&](size_t i, const StoredAnswer& answer) -> std::optional<Ask> {
+    std::string why = fmt::format("HTTP {}: {}", answer.status, answer.body.substr(0, 200));
+    try {
+      if (answer.status == 200) {
+        const std::vector<float> logprobs = read(answer.body, prompts[i], scoring.target);
+        out[scoring.places[i]] = sum_scores(logprobs, scoring.target, request.target.size());
+        return std::nullopt;
+      }
+    } catch (const Error& error) {
+      why = error.message();
+    }
+    if (answer.status < 400 && ++attempts[i] < config_.attempts) {
+      Ask again = ask_for(prompts[i], scoring.target, 1);
+      again.attempt = attempts[i];
+      return again;
+    }
+    refused = why;
+    return std::nullopt;
+  });
+  if (!refused.empty())
+    throw Error(Code::input, fmt::format("the server is refused as a scorer: {}", refused),
+                "does it serve this model with room for search.max_context + 1 tokens?", "scorer.endpoints");
+  return out;
+}
+
+std::vector<float> HttpScorer::examine_text(size_t endpoint, const Ids& ids) {
+  const StoredAnswer answer = endpoints_.ask_directly(endpoint, ask_for(ids, ids.size() - 1, 1));
+  if (answer.status != 200) broken(fmt::format("HTTP {}: {}", answer.status, answer.body.substr(0, 200)));
+  return read(answer.body, ids, ids.size() - 1);
+}
+
+// What the server itself would go on with, as ids.
+HttpScorer::Ids HttpScorer::greedy(size_t endpoint, const Ids& ids) {
+  const StoredAnswer answer = endpoints_.ask_directly(endpoint, ask_for(ids, 1, kGreedyTokens));
+  if (answer.status != 200) broken(fmt::format("HTTP {}: {}", answer.status, answer.body.substr(0, 200)));
+  const Json json = parse_json(answer.body, "the scorer's answer");
+  if (config_.dialect == "sglang" && json.contains("output_ids"))
+    return get<Ids>(json, "output_ids", "answer");
+  const std::string text =
+      config_.dialect == "vllm"
+          ? get<std::string>(get<Json>(json, "choices", "answer").at(0), "text", "answer")
+          : get<std::string>(json, "text", "answer");
+  return tokenizer_->encode(text);
+}
+
+void HttpScorer::examine(size_t endpoint) {
+  const auto refuse = [&](const std::string& why) {
+    throw Error(Code::input, fmt::format("{} is refused as a scorer: {}", endpoints_.url(endpoint), why),
+                "vLLM and SGLang give a prompt's log-probabilities; llama.cpp's servers and chat APIs do not",
+                "scorer.endpoints");
+  };
+  try {
+    Ids text;
+    if (tokenizer_->bos()) text.push_back(*tokenizer_->bos());
+    const Ids words = tokenizer_->encode(kPlausible);
+    text.insert(text.end(), words.begin(), words.end());
+    const std::vector<float> first = examine_text(endpoint, text), second = examine_text(endpoint, text);
+    if (std::all_of(first.begin(), first.end(), [](float x) { return x == 0; }))
+      refuse("all its log-probabilities are 0");
+    if (std::any_of(first.begin(), first.end(), [](float x) { return x > 0.001F; }))
+      refuse("it gives a log-probability above 0");
+    Ids shuffled(text.begin(), text.end() - static_cast<std::ptrdiff_t>(words.size()));
+    for (uint32_t i : permutation(static_cast<uint32_t>(words.size()), 1, 1)) shuffled.push_back(words[i]);
+    const double plain = mean_of(first), mixed = mean_of(examine_text(endpoint, shuffled));
+    if (plain <= mixed)
+      refuse(fmt::format("it finds a shuffled text ({:.2f} nats a token) as likely as the text ({:.2f})",
+                         -mixed, -plain));
+    const Ids chosen = greedy(endpoint, text);
+    if (!chosen.empty()) {
+      text.insert(text.end(), chosen.begin(), chosen.end());
+      const std::vector<float> all = examine_text(endpoint, text);
+      const double mean = mean_of({all.end() - static_cast<std::ptrdiff_t>(chosen.size()), all.end()});
+      const double bound = -std::log(static_cast<double>(tokenizer_->vocab_size()));
+      if (mean < bound - kRounding)
+        refuse(fmt::format(
+            "tokens of its own choice have log-probability {:.2f}, but the likeliest of {} cannot be "
+            "below {:.2f}",
+            mean, tokenizer_->vocab_size(), bound));
+    }
+    noise_ = std::max(noise_, std::abs(mean_of(first) - mean_of(second)));
+    info("scorer {}: {:.3f} nats a token on the sample text, {:.1e} between two answers",
+         endpoints_.url(endpoint), -plain, noise_);
+  } catch (const Error& error) {
+    if (error.code() != Code::corrupt) throw;
+    refuse(error.message());
+  }
+}
+
+double HttpScorer::noise_nats() {
+  const std::string hash = request_hash("NOISE", name(), "");
+  if (const auto known = evidence_.find(hash, 0)) {
+    double value = 0;
+    try {
+      value = get<double>(parse_json(known->body, "evidence"), "nats_a_token", "evidence");
+    } catch (const Error& error) {
+      fail(Code::corrupt, "the evidence of the scorer's noise is broken: {}", error.message());
+    }
+    return value;
+  }
+  const int64_t spending = evidence_.will_spend(ScorerConfig::kSection, {});
+  evidence_.record(hash, 0, {200, to_text({{"nats_a_token", noise_}}), {}}, spending);
+  return noise_;
+}
+
+EndpointOptions endpoint_options(const ScorerConfig& c) {
+  EndpointOptions out;
+  out.role = ScorerConfig::kSection;
+  out.urls = c.endpoints;
+  out.api_key_env = c.api_key_env;
+  out.connect_timeout_s = c.connect_timeout_s;
+  out.timeout_s = c.timeout_s;
+  out.retries = c.retries;
+  out.backoff_s = c.backoff_s;
+  out.max_in_flight = c.max_in_flight;
+  out.max_response_mib = c.max_response_mib;
+  return out;
+}
+
+BudgetLimits budget_limits(const ScorerConfig& c) {
+  return {c.budget_tokens, c.budget_usd, c.usd_per_million_input, c.usd_per_million_output};
+}
+
+}  // namespace retrace::synth

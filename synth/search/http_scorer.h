@@ -1,0 +1,55 @@
+// A language model behind HTTP as a Scorer. Our own tokenizer makes the ids and the server gets ids, so that
+// the target's ids are the same for every candidate; log-probabilities are read by id.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "synth/endpoint/config.h"
+#include "synth/endpoint/endpoints.h"
+#include "synth/scorer.h"
+#include "synth/search/score_ids.h"
+
+namespace retrace::synth {
+
+// The server must take prompts of max_context + 1 tokens. Before its first score each endpoint is examined:
+// the number of entries, nothing before the first token, values that are neither all zero nor positive, a
+// plausible text above its shuffle, and tokens that it chose greedily not below -ln(vocabulary), the bound of
+// an argmax. One that fails is refused with Error{input}; so is one whose answer does not hold exactly one
+// finite value for each target token, after `attempts`.
+class HttpScorer : public Scorer {
+ public:
+  // `endpoints` and `evidence` must outlive this.
+  HttpScorer(ScorerConfig config, std::shared_ptr<const data::Tokenizer> tokenizer, int64_t max_context,
+             Endpoints& endpoints, Evidence& evidence);
+  std::string name() const override;  // "http/DIALECT/MODEL/TOKENIZER"
+  std::vector<ScoreResult> score(const std::string& prefix, const std::vector<std::string>& thoughts,
+                                 const std::string& close, const std::string& target) override;
+  std::vector<ScoreResult> score_segments(const ScoreRequest& request) override;
+  // Of the same request twice, measured by the preflight and kept in the evidence of each repository.
+  double noise_nats() override;
+
+ private:
+  using Ids = std::vector<data::TokenId>;
+  Ask ask_for(const Ids& ids, size_t last, int64_t new_tokens) const;
+  // Log-probabilities of the last ids. Error{corrupt} where the answer does not hold them.
+  std::vector<float> read(const std::string& body, const Ids& ids, size_t last) const;
+  std::vector<float> examine_text(size_t endpoint, const Ids& ids);
+  void examine(size_t endpoint);
+  Ids greedy(size_t endpoint, const Ids& ids);
+
+  ScorerConfig config_;
+  std::shared_ptr<const data::Tokenizer> tokenizer_;
+  ScoreTokenizer cutter_;
+  Endpoints& endpoints_;
+  Evidence& evidence_;
+  double noise_ = 0;
+};
+
+EndpointOptions endpoint_options(const ScorerConfig& config);
+BudgetLimits budget_limits(const ScorerConfig& config);
+
+}  // namespace retrace::synth

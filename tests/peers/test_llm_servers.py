@@ -1,0 +1,166 @@
+"""Real LLM servers with SmolLM2-135M: vLLM as generator and scorer, llama-cpp-python as a server that cannot score.
+
+Run with the path of the retrace binary. Needs the package index once and processors with AVX512-BF16; skipped aloud
+without them. Scores must agree with those of the same weights in fp32 in our process, within what bf16 loses.
+"""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+RETRACE = pathlib.Path(sys.argv[1]).resolve()
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+KEY = "sk-peer-test-71c2"
+MEAN_BOUND, LARGEST_BOUND = 0.02, 0.05  # nats a token, of a target's mean
+CONTEXT = 1024
+FILES = {
+    "LICENSE": "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy of this "
+               "software and associated documentation files, to deal in the Software without restriction.\n",
+    "README.md": "# shelf\n\nA small library that keeps books on shelves and finds them again.\n",
+    "shelf/__init__.py": "",
+    "shelf/book.py": '"""A book and how it is ordered."""\nfrom dataclasses import dataclass\n\n\n@dataclass(order=True)\n'
+                     "class Book:\n    title: str\n    author: str\n    year: int = 0\n\n    def label(self):\n"
+                     '        return f"{self.author}: {self.title} ({self.year})"\n',
+    "shelf/store.py": '"""Shelves of books."""\nfrom shelf.book import Book\n\n\nclass Shelf:\n    def __init__(self):\n'
+                      "        self.books = []\n\n    def add(self, book: Book):\n        self.books.append(book)\n"
+                      "        self.books.sort()\n\n    def find(self, author):\n"
+                      "        return [b for b in self.books if b.author == author]\n",
+}
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(77)
+
+
+def fetched(*words):
+    result = subprocess.run(words, capture_output=True, text=True)
+    if result.returncode != 0:
+        skip(f"{pathlib.Path(words[0]).name} failed: {result.stderr.strip()[-300:]}")
+    return pathlib.Path(result.stdout.strip().splitlines()[-1])
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    def __init__(self, words, port, log, **environment):
+        self.url, self.log = f"http://127.0.0.1:{port}", log
+        with open(log, "w") as out:
+            self.process = subprocess.Popen(list(map(str, words)), stdout=out, stderr=out, start_new_session=True,
+                                            env={**os.environ, "HF_HUB_OFFLINE": "1", **environment})
+
+    def wait(self, limit_s):
+        until = time.time() + limit_s
+        while time.time() < until:
+            assert self.process.poll() is None, f"the server ended: {self.log.read_text()[-2000:]}"
+            try:
+                request = urllib.request.Request(self.url + "/v1/models", headers={"Authorization": f"Bearer {KEY}"})
+                with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5):
+                    return
+            except OSError:
+                time.sleep(1)
+        raise AssertionError(f"no answer in {limit_s} s: {self.log.read_text()[-2000:]}")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+def synth(run, repository, *keys, status=0):
+    recipe = run.parent / "recipe.toml"
+    recipe.write_text("[run]\nseed = 1\n")
+    words = [RETRACE, "synth", recipe, f"run.dir={run}", f"synth.input={repository}", "synth.read_budget_kib=1",
+             "search.iterations=1", "search.max_slots=4", f"search.max_context={CONTEXT}", *keys]
+    result = subprocess.run(list(map(str, words)), capture_output=True, text=True,
+                            env={**os.environ, "PEER_TEST_KEY": KEY})
+    assert result.returncode == status, f"status {result.returncode}: {result.stderr[-2000:]}"
+    assert KEY not in result.stdout + result.stderr
+    return result
+
+
+def scores(run):
+    out = {}
+    for line in (run / "rounds/001/synth/candidates.jsonl").read_text().splitlines():
+        candidate = json.loads(line)
+        if "score" in candidate:
+            out[candidate["slot"], candidate["text"]] = candidate["score"]
+    return out
+
+
+def main():
+    servers = fetched(SCRIPTS / "fetch-llm-servers", *sys.argv[2:])
+    gguf = fetched(SCRIPTS / "fetch-smollm2")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = pathlib.Path(temporary)
+        model, repository, run = work / "smollm2", work / "shelf-1.0", work / "run"
+        subprocess.run([RETRACE, "import", gguf, model], check=True, capture_output=True)
+        for name, text in FILES.items():
+            path = repository / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+        port = free_port()
+        server = Server([servers / "vllm/bin/python3", "-m", "vllm.entrypoints.openai.api_server", "--model", model,
+                         "--served-model-name", "smollm2", "--port", port, "--max-model-len", 4096, "--dtype", "bfloat16",
+                         "--enforce-eager", "--api-key", KEY], port, work / "vllm.log", VLLM_CPU_KVCACHE_SPACE="1")
+        generator = [f"generator.endpoints=[\"{server.url}\"]", "synth.generator=http", "generator.model=smollm2",
+                     "generator.api_key_env=PEER_TEST_KEY", "generator.max_tokens=120", "generator.max_prompt_kib=4",
+                     "generator.max_in_flight=4"]
+        try:
+            server.wait(400)
+            began = time.time()
+            synth(run, repository, *generator, "search.scorer=http", f"scorer.endpoints=[\"{server.url}\"]",
+                  "scorer.model=smollm2", f"scorer.tokenizer={model}", "scorer.api_key_env=PEER_TEST_KEY",
+                  "scorer.max_in_flight=2")
+            took = time.time() - began
+        finally:
+            server.stop()
+        summary = json.loads((run / "rounds/001/synth/summary.json").read_text())
+        asked = summary["asked"]
+        theirs = scores(run)
+        print(f"vLLM: {took:.0f} s, {asked}, search {summary['search']['verdicts']}")
+        given_up = sum(count for what, count in asked.items() if "given_up" in what)
+        assert given_up * 4 <= summary["counts"]["slots"], "more than a quarter of the texts were given up"
+        for path in run.rglob("*"):
+            assert not path.is_file() or KEY.encode() not in path.read_bytes(), f"the key stands in {path}"
+
+        # The server is gone: all texts come from the evidence, all scores from our own process.
+        synth(run, repository, *generator, "--weights", model)
+        ours = scores(run)
+        both = ours.keys() & theirs.keys()
+        assert len(both) == len(theirs) == len(ours) > 4, (len(both), len(theirs), len(ours))
+        gaps = []
+        for key in both:
+            assert ours[key]["n_tokens"] == theirs[key]["n_tokens"]
+            gaps.append(abs(ours[key]["nll"] - theirs[key]["nll"]) / ours[key]["n_tokens"])
+        print(f"vLLM bf16 against retrace fp32: {len(gaps)} targets, mean gap {sum(gaps) / len(gaps):.4f}, "
+              f"largest {max(gaps):.4f} nats a token")
+        assert sum(gaps) / len(gaps) < MEAN_BOUND and max(gaps) < LARGEST_BOUND
+
+        if not (servers / "llama-cpp/.complete").exists():
+            print("llama-cpp-python was left out on request")
+            return
+        port = free_port()
+        liar = Server([servers / "llama-cpp/bin/python3", "-m", "llama_cpp.server", "--model", gguf, "--port", port,
+                       "--n_ctx", 4096, "--logits_all", "true", "--api_key", KEY], port, work / "llama.log")
+        try:
+            liar.wait(200)
+            result = synth(work / "run2", repository, "search.scorer=http", f"scorer.endpoints=[\"{liar.url}\"]",
+                           "scorer.model=smollm2", f"scorer.tokenizer={model}", "scorer.api_key_env=PEER_TEST_KEY",
+                           status=3)
+            assert "is refused as a scorer" in result.stderr, result.stderr
+            print("llama-cpp-python:", next(l for l in result.stderr.splitlines() if "refused as a scorer" in l))
+        finally:
+            liar.stop()
+
+
+main()
