@@ -1,0 +1,50 @@
+// One repository's synthesis: structure, skeleton, first drafts, search. Used alike by a stage of snapshots
+// in memory and by a streaming one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/run_config.h"
+#include "synth/config.h"
+#include "synth/search/search.h"
+#include "synth/synthesis.h"
+
+namespace retrace::synth {
+
+struct MadeItem {
+  Trajectory trajectory;
+  std::string candidates;  // JSON lines
+  Json summary;            // synth/item_summary.h
+};
+
+class ItemMaker {
+ public:
+  ItemMaker(const Recipe& recipe, const SynthJob& job);
+  // `tick` is called before each scoring.
+  MadeItem make(const Snapshot& snapshot, const std::function<void()>& tick);
+
+  const std::string& recipe_hash() const { return recipe_hash_; }
+  // All that decides a repository's record beside the scorer, as text; and with the scorer, as a hash.
+  std::string inputs_text(const std::string& tree, const std::string& origin, const std::string& revision,
+                          const std::string& licence, const std::string& date) const;
+  std::string item_key(const std::string& inputs_text) const;
+  std::string scorer_name() const { return scorer_ ? scorer_->name() : "none"; }
+  bool searches() const { return scorer_ != nullptr; }
+
+ private:
+  const SynthJob& job_;
+  SynthConfig config_;
+  std::unique_ptr<Generator> generator_;
+  SearchOptions options_;
+  Scorer *scorer_ = nullptr, *judge_ = nullptr;
+  std::string recipe_hash_;
+};
+
+// Prose that shares an n-gram with a benchmark is dropped ("contaminated"). Returns how many slots were so,
+// and sets the trajectory's rev anew if there were any.
+int64_t drop_contaminated(Trajectory& t, const Contamination& contamination);
+
+}  // namespace retrace::synth
