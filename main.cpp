@@ -10,6 +10,7 @@
 #include "model/model_config.h"
 #include "synth/commands.h"
 #include "synth/config.h"
+#include "synth/hygiene/config.h"
 #include "train/commands.h"
 #include "train/config.h"
 #include "train/plan.h"
@@ -18,9 +19,9 @@ int main(int argc, char** argv) {
   using namespace retrace;
   const Schema schema =
       Schema::of<RunConfig, LoopConfig, synth::SynthConfig, synth::SearchConfig, synth::GeneratorConfig,
-                 synth::ScorerConfig, data::TokenizerConfig, data::DataConfig, model::ModelConfig,
-                 train::OptimConfig, train::TrainConfig, train::CheckpointConfig, train::PlanConfig,
-                 eval::EvalConfig, eval::SandboxConfig, DebugConfig>();
+                 synth::ScorerConfig, synth::HygieneConfig, data::TokenizerConfig, data::DataConfig,
+                 model::ModelConfig, train::OptimConfig, train::TrainConfig, train::CheckpointConfig,
+                 train::PlanConfig, eval::EvalConfig, eval::SandboxConfig, DebugConfig>();
   std::vector<Verb> table = loop_verbs();
   for (const auto& verbs : {synth::verbs(), train::verbs(), eval::verbs(), model::verbs(), data::verbs()})
     table.insert(table.end(), verbs.begin(), verbs.end());

@@ -15,6 +15,8 @@
 #include "model/model_config.h"
 #include "synth/config.h"
 #include "synth/dry_run.h"
+#include "synth/hygiene/config.h"
+#include "synth/ledger.h"
 #include "synth/pack.h"
 #include "synth/synthesis.h"
 
@@ -46,40 +48,71 @@ SnapshotOptions snapshot_options(const SynthConfig& config) {
   return options;
 }
 
-// The slice of the round where the run has cut slices, else all that synth.input names.
-std::vector<std::string> sources_of(const SynthConfig& config, const fs::path& run, int64_t round) {
+// Names the slice of the round where the run has cut slices, else all that synth.input names.
+void name_sources(const SynthConfig& config, const fs::path& run, int64_t round, const UseSource& use) {
   const fs::path slices = run / "slices.json";
   if (fs::exists(slices)) {
     const Json json = parse_json(read_file(slices), "slices.json");
-    std::vector<std::string> out;
     for (const Json& r : get<Json>(json, "repositories", "slices.json"))
       if (get<std::string>(r, "fold", "slices.json") == "train" &&
           get<int64_t>(r, "round", "slices.json") == round)
-        out.push_back(get<std::string>(r, "source", "slices.json"));
-    return out;
+        list_source(get<std::string>(r, "source", "slices.json"), use);
+    return;
   }
   if (config.input.empty())
     throw Error(Code::recipe, "no input repositories are named",
-                "set synth.input to a folder, repository or archive", "synth.input");
-  return list_repositories(resolve_path(config.input).string());
+                "set synth.input to a folder, repository, archive, JSONL file or list", "synth.input");
+  list_sources(resolve_path(config.input).string(), use);
 }
 
-std::vector<Snapshot> take_all(const SynthConfig& config, const fs::path& run, int64_t round) {
-  std::vector<Snapshot> out;
-  const std::vector<std::string> sources = sources_of(config, run, round);
-  Progress progress("reading repositories", sources.size(), "repositories");
-  for (const std::string& source : sources) {
-    throw_if_stopped();
-    try {
-      out.push_back(take_snapshot(source, snapshot_options(config)));
-    } catch (const Error& error) {
-      if (sources.size() == 1 || exit_status(error.code()) != 3) throw;
-      warn("{} is left out: {}", fs::path(source).filename().string(), error.message());
-    }
-    progress.add();
-  }
-  if (out.empty()) throw Error(Code::input, "no repository could be read", "see the warnings above");
+Contamination contamination_of(const Recipe& recipe) {
+  std::vector<fs::path> folders;
+  const auto data_dir = std::get<std::string>(recipe.value("eval.data_dir"));
+  if (!data_dir.empty()) folders.push_back(resolve_path(data_dir));
+  folders.push_back(resolve_path("deps:"));
+  Contamination out = Contamination::of(folders);
+  for (const auto& [benchmark, n_tasks] : out.tasks())
+    if (n_tasks == 0) info("no data of {}: nothing is checked against it (eval.data_dir)", benchmark);
   return out;
+}
+
+// One repository after the other, as they are listed; those that cannot be read are told and left out.
+int64_t for_each_snapshot(const SynthConfig& config, const SynthJob& job,
+                          const std::function<void(const Snapshot&)>& use) {
+  int64_t n = 0, n_failed = 0;
+  SourceReader reader;
+  std::string last;
+  job.list([&](const SourceRef& source) {
+    throw_if_stopped();
+    ++n;
+    try {
+      const Snapshot snapshot = reader.take(source, snapshot_options(config));
+      if (snapshot.files.empty()) throw Error(Code::input, "no file is left of it");
+      use(snapshot);
+    } catch (const Error& error) {
+      if (exit_status(error.code()) != 3) throw;
+      ++n_failed;
+      last = error.message();
+      warn("{} is left out: {}", fs::path(source.source).filename().string(), last);
+    }
+  });
+  if (n == n_failed)
+    throw Error(Code::input, "no repository could be read: " + last, "see the warnings above");
+  return n;
+}
+
+// Above this many repositories a dry run tells their number and state instead of each one's plan.
+constexpr int64_t kMostShown = 64;
+
+void dry_run(const Recipe& recipe, const SynthJob& job) {
+  int64_t n = 0;
+  job.list([&](const SourceRef&) { ++n; });
+  if (n <= kMostShown)
+    for_each_snapshot(recipe.get<SynthConfig>(), job,
+                      [&](const Snapshot& snapshot) { print_dry_run(snapshot, recipe, std::cout); });
+  std::cout << fmt::format("repositories: {}\n", n);
+  for (const auto& [state, count] : ledger_counts(job.out / "ledger.db"))
+    std::cout << fmt::format("  {} {}\n", state, count);
 }
 
 int synth(const Call& call, const Schema& schema) {
@@ -90,24 +123,32 @@ int synth(const Call& call, const Schema& schema) {
   const fs::path run = run_folder(recipe);
   const int64_t round = round_of(call);
   const bool dry = call.has("dry-run"), edges = call.has("edges");
-  if (dry || edges) {
-    for (const Snapshot& snapshot : take_all(config, run, round)) {
-      if (edges)
-        print_edges(snapshot, std::cout);
-      else
-        print_dry_run(snapshot, recipe, std::cout);
-    }
-    return 0;
-  }
-  const RunLock lock(run);
-  const std::vector<Snapshot> snapshots = take_all(config, run, round);
-  std::unique_ptr<model::Engine> engine;
-  std::unique_ptr<Scorer> scorer;
   SynthJob job;
   job.out = round_folder(run, round) / "synth";
   job.round = static_cast<int>(round);
-  job.snapshots = &snapshots;
-  for (size_t i = 0; i < snapshots.size(); ++i) job.which.push_back(static_cast<int>(i));
+  job.list = [&](const UseSource& use) { name_sources(config, run, round, use); };
+  job.reading = snapshot_options(config);
+  job.hygiene = !fs::exists(run / "slices.json");
+  if (edges) {
+    for_each_snapshot(config, job, [](const Snapshot& snapshot) { print_edges(snapshot, std::cout); });
+    return 0;
+  }
+  if (dry) {
+    dry_run(recipe, job);
+    return 0;
+  }
+  const RunLock lock(run);
+  Contamination contamination;
+  if (job.hygiene && recipe.get<HygieneConfig>().decontaminate) {
+    contamination = contamination_of(recipe);
+    job.contamination = &contamination;
+  }
+  if (call.has("plan")) {
+    std::cout << to_text(plan_synthesis(recipe, job), 1) << std::endl;
+    return 0;
+  }
+  std::unique_ptr<model::Engine> engine;
+  std::unique_ptr<Scorer> scorer;
   if (search.preset != "none" && search.scorer == "http") {
     if (call.has("weights"))
       throw Error(Code::usage, "--weights and search.scorer = \"http\" are two scorers", "name one of them");
@@ -124,6 +165,10 @@ int synth(const Call& call, const Schema& schema) {
   }
   const Json summary = run_synthesis(recipe, job);
   std::cout << to_text(summary, 1) << std::endl;
+  const auto failed = get<int64_t>(summary.at("sources"), "failed", "summary");
+  if (failed > 0)
+    throw Error(Code::incomplete, fmt::format("{} repositories could not be read", failed),
+                "the warnings above and ledger.db name them; the others are done", job.out.string());
   return 0;
 }
 
@@ -162,6 +207,7 @@ std::vector<Verb> verbs() {
            "RECIPE [key=value ...]",
            "trajectories of synth.input, or of a round's slice",
            {{"dry-run", "", "print order, broken cycles and counts; write and ask nothing"},
+            {"plan", "", "list and judge the repositories, fill the ledger; make no trajectory"},
             {"edges", "", "print the dependency edges as JSON lines; write nothing"},
             {"weights", "DIR", "HF folder that scores the search (default: first drafts, no search)"},
             round},

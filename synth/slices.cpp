@@ -1,7 +1,6 @@
 #include "synth/slices.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <numeric>
 #include <tuple>
@@ -10,34 +9,14 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/random.h"
+#include "synth/hygiene/minhash.h"
 
 namespace retrace::synth {
 
 namespace {
 
-constexpr size_t kPermutations = 256, kShingle = 5;
 // Bands of 5 rows: a pair at 0.7 is compared with probability 1 - (1 - 0.7^5)^51 > 0.9999.
 constexpr size_t kBands = 51, kRows = 5;
-
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-// Hashes of the words of a text that do not begin with a digit.
-std::vector<uint64_t> identifier_hashes(std::string_view text) {
-  std::vector<uint64_t> hashes;
-  for (size_t at = 0; at < text.size();) {
-    if (!is_word(text[at])) {
-      ++at;
-      continue;
-    }
-    size_t end = at;
-    while (end < text.size() && is_word(text[end])) ++end;
-    if (text[at] < '0' || text[at] > '9') hashes.push_back(xxh3_64(text.substr(at, end - at)));
-    at = end;
-  }
-  return hashes;
-}
 
 uint64_t repository_bytes(const Snapshot& snapshot) {
   uint64_t bytes = 0;
@@ -119,34 +98,9 @@ std::vector<int> hold_out(std::vector<Cluster>* waiting, double share_bytes, siz
 
 std::vector<uint64_t> minhash_signature(const Snapshot& snapshot) {
   std::vector<uint64_t> shingles;
-  for (const auto& file : snapshot.files) {
-    if (file.language.empty()) continue;
-    const auto words = identifier_hashes(file.content);
-    for (size_t i = 0; i + kShingle <= words.size(); ++i) {
-      uint64_t shingle = 0;
-      for (size_t k = 0; k < kShingle; ++k) shingle = mix64(shingle ^ words[i + k]);
-      shingles.push_back(shingle);
-    }
-  }
-  if (shingles.empty()) return {};
-  std::sort(shingles.begin(), shingles.end());
-  shingles.erase(std::unique(shingles.begin(), shingles.end()), shingles.end());
-  std::vector<uint64_t> signature(kPermutations, std::numeric_limits<uint64_t>::max());
-  for (size_t k = 0; k < kPermutations; ++k) {
-    const uint64_t multiply = random_u64(k, 1, 0) | 1, add = random_u64(k, 2, 0);
-    for (uint64_t shingle : shingles) {
-      const uint64_t product = shingle * multiply + add;
-      signature[k] = std::min(signature[k], product ^ (product >> 32));
-    }
-  }
-  return signature;
-}
-
-double estimated_jaccard(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b) {
-  if (a.empty() || a.size() != b.size()) return 0;
-  size_t equal = 0;
-  for (size_t i = 0; i < a.size(); ++i) equal += a[i] == b[i];
-  return static_cast<double>(equal) / static_cast<double>(a.size());
+  for (const auto& file : snapshot.files)
+    if (!file.language.empty()) add_shingles(file.content, Words::identifiers, &shingles);
+  return minhash(&shingles);
 }
 
 std::vector<int> near_duplicate_clusters(const std::vector<Snapshot>& snapshots, double threshold) {

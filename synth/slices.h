@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "synth/hygiene/minhash.h"
 #include "synth/snapshot.h"
 
 namespace retrace::synth {
@@ -17,8 +18,6 @@ struct Slices {
 
 // MinHash signature over 5-grams of identifiers, file by file; empty if there are fewer than 5 identifiers.
 std::vector<uint64_t> minhash_signature(const Snapshot& snapshot);
-// Share of equal entries: an estimate of the Jaccard similarity, standard error 0.03. 0 if either is empty.
-double estimated_jaccard(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b);
 
 // Clusters of repositories whose estimated Jaccard similarity reaches `threshold`, or whose trees are equal,
 // closed over chains. Returns the least index of each one's cluster.

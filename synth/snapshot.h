@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -29,7 +30,7 @@ struct Dropped {
 
 struct Snapshot {
   std::string origin;    // as the user named it, without any folder of this machine in front (base name)
-  std::string kind;      // folder | git | archive
+  std::string kind;      // folder | git | archive | jsonl
   std::string revision;  // git commit id, else ""
   std::string licence;   // SPDX id as found, "unknown" if not
   std::string date;      // of the git commit, else ""
@@ -45,11 +46,13 @@ struct SnapshotOptions {
   uint64_t max_repository_bytes = uint64_t{64} << 20;
   uint64_t max_entries = 200000;
   bool keep_documentation = true, keep_tests = true, keep_vendored = false, keep_generated = false;
+  // One more filter, of redacted text: the reason for refusing a file, or "". Must be thread-safe.
+  std::function<std::string(const SourceFile& file)> refuse;
 };
 
-// Folder, git repository (HEAD; "path@revision" for another), .tar[.gz|.xz|.bz2|.zst] or .zip. Hidden VCS
-// folders are not content. A single top folder of an archive is stripped. Error{input} if there is no such
-// thing or no file is left.
+// Folder, git repository (HEAD; "path@revision" for another), .tar[.gz|.xz|.bz2|.zst], .zip or .whl. Hidden
+// VCS folders are not content. A single top folder of an archive is stripped. Error{input} if there is no
+// such thing or no file is left.
 Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options);
 
 // The repositories that `input` names: a single repository, or a folder whose entries are repositories and

@@ -7,11 +7,14 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "synth/input/filter.h"
+#include "synth/input/jsonl.h"
 #include "synth/input/languages.h"
 #include "synth/input/licence.h"
 #include "synth/input/paths.h"
 #include "synth/input/redact.h"
 #include "synth/input/source.h"
+#include "synth/input/source_list.h"
+#include "synth/input/text_stream.h"
 
 namespace retrace::synth {
 
@@ -82,6 +85,7 @@ class Collector {
     file.language = language_of(file.path, file.content);
     licence_.observe(file.path, file.content, !file.language.empty());
     reason = refuse_by_text(file.path, file.language, file.content, options_);
+    if (reason.empty() && options_.refuse) reason = options_.refuse(file);
     if (!reason.empty()) return drop(file.path, reason);
     kept_bytes_ += file.content.size();
     if (kept_bytes_ > options_.max_repository_bytes)
@@ -162,21 +166,18 @@ std::string reasons_text(const std::vector<Dropped>& dropped) {
   return text.empty() ? ": it is empty" : " (dropped: " + text + ")";
 }
 
-}  // namespace
-
-Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options) {
-  const SourceName name = parse_source_name(source);
-  const std::unique_ptr<Source> opened = open_source(name);
+// Everything but the name. Nothing is left out without an entry in `dropped`; no file may be left.
+Snapshot take_from(Source& source, const std::string& origin, const SnapshotOptions& options) {
   Snapshot snapshot;
-  snapshot.origin = base_name(name.path);
-  snapshot.kind = opened->kind();
-  snapshot.revision = opened->revision();
-  snapshot.date = opened->date();
+  snapshot.origin = origin;
+  snapshot.kind = source.kind();
+  snapshot.revision = source.revision();
+  snapshot.date = source.date();
   const SourceLimits limits{options.max_entries, std::min(options.max_file_bytes, kMaxFileBytes),
                             options.max_repository_bytes > UINT64_MAX / kUnpackedPerKept
                                 ? UINT64_MAX - 1
                                 : options.max_repository_bytes * kUnpackedPerKept};
-  std::vector<SourceEntry> entries = opened->list(limits);
+  std::vector<SourceEntry> entries = source.list(limits);
   if (snapshot.kind == "archive") {
     const size_t top = common_top(entries).size();
     for (auto& entry : entries) entry.path.erase(0, top);
@@ -185,12 +186,55 @@ Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options
   std::vector<bool> wanted;
   for (const auto& entry : entries) wanted.push_back(collector.wants(entry));
   wanted = without_twins(entries, std::move(wanted), &collector);
-  opened->read(wanted, limits,
-               [&](size_t i, const std::string& bytes) { collector.take(entries[i], bytes); });
+  source.read(wanted, limits, [&](size_t i, const std::string& bytes) { collector.take(entries[i], bytes); });
   collector.finish();
+  return snapshot;
+}
+
+Snapshot take_named(const std::string& source, const SnapshotOptions& options) {
+  const SourceName name = parse_source_name(source);
+  return take_from(*open_source(name), base_name(name.path), options);
+}
+
+}  // namespace
+
+Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options) {
+  Snapshot snapshot = take_named(source, options);
   if (snapshot.files.empty())
     throw Error(Code::input, "no file is left of it" + reasons_text(snapshot.dropped),
                 "name a repository with source files, or keep more of this one (synth.keep_*)", source);
+  return snapshot;
+}
+
+struct SourceReader::State {
+  std::string file;
+  std::unique_ptr<TextStream> stream;
+};
+
+SourceReader::SourceReader() : state_(std::make_unique<State>()) {}
+SourceReader::~SourceReader() = default;
+
+Snapshot SourceReader::take(const SourceRef& source, const SnapshotOptions& options) {
+  if (source.at < 0) return take_named(source.file, options);
+  if (source.size_bytes < 0 || static_cast<uint64_t>(source.size_bytes) > kMaxJsonlRepositoryBytes)
+    throw Error(Code::input,
+                fmt::format("the repository has {} bytes of lines, more than {} MiB", source.size_bytes,
+                            kMaxJsonlRepositoryBytes >> 20),
+                "leave it out, or leave out its largest files", source.source);
+  if (!state_->stream || state_->file != source.file) {
+    state_->stream = std::make_unique<TextStream>(source.file);
+    state_->file = source.file;
+  }
+  JsonlSource lines(
+      state_->stream->read(static_cast<uint64_t>(source.at), static_cast<uint64_t>(source.size_bytes)),
+      source.source);
+  Snapshot snapshot = take_from(lines, "", options);
+  const std::string& name = lines.repository();
+  snapshot.origin = is_utf8(name) ? redact(printable_path(name)).text : "repository";
+  if (snapshot.licence == "unknown" && !lines.licence().empty()) {
+    const std::string id = licence_of_name(lines.licence());
+    snapshot.licence = id.empty() ? lines.licence() : id;
+  }
   return snapshot;
 }
 

@@ -173,8 +173,8 @@ std::unique_ptr<Source> open_archive(const fs::path& file) {
 
 bool is_archive_name(const fs::path& file) {
   const std::string name = lower_ascii(file.filename().string());
-  for (std::string_view end :
-       {".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".tzst", ".zip"})
+  for (std::string_view end : {".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst",
+                               ".tzst", ".zip", ".whl"})
     if (name.size() > end.size() && std::string_view(name).substr(name.size() - end.size()) == end)
       return true;
   return false;

@@ -1,0 +1,31 @@
+// Which of the repositories that were read are worth having, decided one after the other in the ledger's
+// order, so that of several that equal one another the first stays.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "synth/hygiene/config.h"
+#include "synth/ledger.h"
+
+namespace retrace::synth {
+
+class Judge {
+ public:
+  // What it must remember of earlier repositories lies in `scratch`, a database that is made anew.
+  Judge(const HygieneConfig& config, const std::filesystem::path& scratch, Ledger& ledger);
+  ~Judge();
+  // "" or the reason: empty_repository, licence, duplicate_repository, near_duplicate_repository.
+  std::string refuse(const LedgerRow& row);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Whether a policy allows a licence: an SPDX id, or an expression of them with AND, OR and WITH.
+bool licence_allowed(const std::string& licence, const std::vector<std::string>& allowed);
+
+}  // namespace retrace::synth

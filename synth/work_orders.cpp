@@ -1,0 +1,129 @@
+#include "synth/work_orders.h"
+
+#include <chrono>
+#include <thread>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/process.h"
+#include "core/signals.h"
+#include "synth/facts.h"
+
+namespace retrace::synth {
+
+namespace {
+
+constexpr size_t kOrdersPerFile = 256;
+constexpr double kLeaseS = 120, kPollS = 0.2;
+constexpr const char* kHead = "orders.json";
+
+fs::path file_of(const fs::path& folder, size_t file) {
+  return folder / fmt::format("{:06}.jsonl", file);
+}
+
+}  // namespace
+
+OrderWriter::OrderWriter(fs::path folder) : folder_(std::move(folder)) {
+  fs::remove_all(folder_);
+  make_folders(folder_);
+}
+
+void OrderWriter::add(const Order& order) {
+  Json sources = Json::array();
+  for (const SourceRef& source : order.sources) sources.push_back(to_json(source));
+  lines_ += to_text({{"name", order.name}, {"sources", sources}, {"trees", order.trees}}) + "\n";
+  if (++in_file_ == kOrdersPerFile) flush();
+}
+
+void OrderWriter::flush() {
+  if (in_file_ == 0) return;
+  publish_file(file_of(folder_, files_++), lines_);
+  lines_.clear();
+  in_file_ = 0;
+}
+
+void OrderWriter::finish() {
+  const size_t last = in_file_;
+  flush();
+  const size_t n_orders =
+      files_ == 0 ? 0 : (files_ - 1) * kOrdersPerFile + (last == 0 ? kOrdersPerFile : last);
+  publish_file(folder_ / kHead, to_text({{"orders", n_orders}}));
+}
+
+Orders::Orders(fs::path folder) : folder_(std::move(folder)) {
+  const Json head = parse_json(read_file(folder_ / kHead), kHead);
+  size_ = get<size_t>(head, "orders", kHead);
+  for (size_t at = 0; at < size_; at += kOrdersPerFile)
+    counts_.push_back(std::min(kOrdersPerFile, size_ - at));
+}
+
+std::vector<Order> Orders::load(size_t file) const {
+  const fs::path path = file_of(folder_, file);
+  const std::string text = read_file(path), where = path.filename().string();
+  std::vector<Order> orders;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const Json json = parse_json(std::string_view(text).substr(begin, end - begin), where);
+    begin = end + 1;
+    Order order;
+    order.name = get<std::string>(json, "name", where);
+    for (const Json& source : get<Json>(json, "sources", where))
+      order.sources.push_back(source_from_json(source, where));
+    order.trees = get<std::vector<std::string>>(json, "trees", where);
+    orders.push_back(std::move(order));
+  }
+  if (orders.size() != counts_[file])
+    throw Error(Code::corrupt, "the order file is not complete", "run the same command again", path.string());
+  return orders;
+}
+
+void Orders::each(const std::function<void(const Order&)>& use) const {
+  for (size_t file = 0; file < counts_.size(); ++file)
+    for (const Order& order : load(file)) use(order);
+}
+
+void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const std::string& what,
+                   const std::function<bool(const Order&)>& is_done, const Make& make) const {
+  Progress progress(what, size_, "groups");
+  const std::string holder = fmt::format("{}:{}", host_name(), ranks.rank);
+  const bool shared = ranks.size > 1;
+  const size_t n_files = counts_.size();
+  const size_t first_file = n_files * static_cast<size_t>(ranks.rank) / static_cast<size_t>(ranks.size);
+  std::vector<size_t> left = counts_;
+  std::vector<std::vector<bool>> done;
+  for (const size_t count : counts_) done.emplace_back(count, false);
+  for (size_t all_left = size_; all_left > 0;) {
+    bool moved = false;
+    for (size_t f = 0; f < n_files; ++f) {
+      const size_t file = (f + first_file) % n_files;
+      if (left[file] == 0) continue;
+      const std::vector<Order> orders = load(file);
+      const size_t offset = orders.size() * static_cast<size_t>(ranks.rank) / static_cast<size_t>(ranks.size);
+      for (size_t i = 0; i < orders.size(); ++i) {
+        const size_t at = (i + offset) % orders.size();
+        if (done[file][at]) continue;
+        const Order& order = orders[at];
+        throw_if_stopped();
+        const std::string lease = lease_prefix + order.name;
+        if (!is_done(order)) {
+          if (shared && !ranks.coordinator->lease(lease, holder, kLeaseS)) continue;
+          if (!is_done(order))
+            make(order, [&] {
+              throw_if_stopped();
+              if (shared) ranks.coordinator->lease(lease, holder, kLeaseS);
+            });
+          if (shared) ranks.coordinator->release(lease, holder);
+        }
+        done[file][at] = moved = true;
+        --left[file];
+        --all_left;
+        progress.add();
+      }
+    }
+    if (!moved && all_left > 0) std::this_thread::sleep_for(std::chrono::duration<double>(kPollS));
+  }
+}
+
+}  // namespace retrace::synth
