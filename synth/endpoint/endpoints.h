@@ -59,7 +59,4 @@ class Endpoints {
   std::unique_ptr<State> state_;
 };
 
-// "usage" of OpenAI's answers, "meta_info" of SGLang's; nullopt where there is none to believe.
-std::optional<Usage> usage_in(const std::string& body);
-
 }  // namespace retrace::synth

@@ -112,7 +112,10 @@ class ScriptResolver {
       const auto targets = mapped_targets(manifest["exports"], rest.empty() ? "." : "./" + rest, required);
       if (const int found = first_of(folder, targets); found >= 0) return found;
     }
-    return rest.empty() ? load_folder(folder) : load(join_path(folder, rest));
+    if (rest.empty()) return load_folder(folder);
+    const std::string path = join_path(folder, rest);
+    const int found = load(path);
+    return found >= 0 ? found : load_source(folder, path);
   }
 
   int first_of(const std::string& folder, const std::vector<std::string>& targets) {
@@ -125,17 +128,19 @@ class ScriptResolver {
     return -1;
   }
 
+  bool is_typed(int file) const { return index_.file(file).language != "javascript"; }
+
   // The source of a file that the compiler writes into outDir.
   int load_source(const std::string& folder, const std::string& built) {
-    const CompilerOptions& options = configs_.options_for(join_path(folder, "package.json"));
+    const CompilerOptions& options = configs_.options_for(built);
     const std::string& out = options.out_dir;
     if (out.empty() || built.compare(0, out.size() + 1, out + "/") != 0) return -1;
     std::string rest = built.substr(out.size() + 1);
     if (rest.size() > 5 && rest.compare(rest.size() - 5, 5, ".d.ts") == 0)
       rest.replace(rest.size() - 5, 5, ".js");
-    for (const std::string& root : {options.root_dir, join_path(folder, "src"), folder})
+    for (const std::string& root : {options.root_dir, join_path(folder, "src"), options.folder})
       if (!root.empty() || &root != &options.root_dir)
-        if (const int found = load_file(join_path(root, rest)); found >= 0) return found;
+        if (const int found = load_file(join_path(root, rest)); found >= 0 && is_typed(found)) return found;
     return -1;
   }
 

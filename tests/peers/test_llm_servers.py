@@ -79,7 +79,7 @@ def synth(run, repository, *keys, status=0):
     recipe = run.parent / "recipe.toml"
     recipe.write_text("[run]\nseed = 1\n")
     words = [RETRACE, "synth", recipe, f"run.dir={run}", f"synth.input={repository}", "synth.read_budget_kib=1",
-             "search.iterations=1", "search.max_slots=4", f"search.max_context={CONTEXT}", *keys]
+             "search.iterations=1", "search.max_slots=3", f"search.max_context={CONTEXT}", *keys]
     result = subprocess.run(list(map(str, words)), capture_output=True, text=True,
                             env={**os.environ, "PEER_TEST_KEY": KEY})
     assert result.returncode == status, f"status {result.returncode}: {result.stderr[-2000:]}"
@@ -113,8 +113,8 @@ def main():
                          "--served-model-name", "smollm2", "--port", port, "--max-model-len", 4096, "--dtype", "bfloat16",
                          "--enforce-eager", "--api-key", KEY], port, work / "vllm.log", VLLM_CPU_KVCACHE_SPACE="1")
         generator = [f"generator.endpoints=[\"{server.url}\"]", "synth.generator=http", "generator.model=smollm2",
-                     "generator.api_key_env=PEER_TEST_KEY", "generator.max_tokens=120", "generator.max_prompt_kib=4",
-                     "generator.max_in_flight=4"]
+                     "generator.api_key_env=PEER_TEST_KEY", "generator.max_tokens=60", "generator.max_prompt_kib=2",
+                     "generator.attempts=2", "generator.max_in_flight=8"]
         try:
             server.wait(400)
             began = time.time()
@@ -129,7 +129,7 @@ def main():
         theirs = scores(run)
         print(f"vLLM: {took:.0f} s, {asked}, search {summary['search']['verdicts']}")
         given_up = sum(count for what, count in asked.items() if "given_up" in what)
-        assert given_up * 4 <= summary["counts"]["slots"], "more than a quarter of the texts were given up"
+        assert given_up * 2 <= summary["counts"]["slots"], "more than half of the texts were given up"
         for path in run.rglob("*"):
             assert not path.is_file() or KEY.encode() not in path.read_bytes(), f"the key stands in {path}"
 
@@ -137,7 +137,7 @@ def main():
         synth(run, repository, *generator, "--weights", model)
         ours = scores(run)
         both = ours.keys() & theirs.keys()
-        assert len(both) == len(theirs) == len(ours) > 4, (len(both), len(theirs), len(ours))
+        assert len(both) == len(theirs) == len(ours) >= 3, (len(both), len(theirs), len(ours))
         gaps = []
         for key in both:
             assert ours[key]["n_tokens"] == theirs[key]["n_tokens"]

@@ -104,12 +104,15 @@ TEST_CASE("a repository of 20,000 files takes less than 1 GiB", "[slow]") {
                  fmt::format("from pkg{:03} import m{:05}\n\n", (i * 7919 % 20000) / 100, i * 7919 % 20000) +
                      tiny_module(i));
   }
+  testing::put(repository / "setup.py", "NAME = 'huge'\n");  // without it, a folder of repositories
   REQUIRE(survives(
       [&] {
         run_synthesis(stream_recipe(), stream_job(repository, folder.path() / "out"));
         write_file(note, std::to_string(status_kib("VmHWM")));
       },
       3600));
+  const Trajectory t = TrajectoryReader(folder.path() / "out" / "trajectories.traj").read(0);
+  REQUIRE(t.tree.size() == 20001);
   const int64_t peak_kib = std::stoll(read_file(note));
   INFO("peak " << peak_kib << " KiB");
   REQUIRE(peak_kib < int64_t{1} << 20);

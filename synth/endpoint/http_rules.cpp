@@ -1,0 +1,73 @@
+#include "synth/endpoint/http_rules.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "core/text.h"
+
+namespace retrace::synth {
+
+namespace {
+
+constexpr int64_t kBelievable = int64_t{1} << 40;  // tokens that a server may claim
+
+std::optional<double> number(const std::map<std::string, std::string>& headers, const char* name) {
+  const auto found = headers.find(name);
+  if (found == headers.end()) return std::nullopt;
+  double value = 0;
+  const char* end = found->second.data() + found->second.size();
+  const auto read = std::from_chars(found->second.data(), end, value);
+  if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value) || value < 0) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::optional<double> retry_after_s(const HttpResult& result) {
+  if (const auto ms = number(result.headers, "retry-after-ms")) return *ms / 1000;
+  return number(result.headers, "retry-after");
+}
+
+bool whole(const HttpResult& r) {
+  return r.failure == HttpFailure::none &&
+         (r.status == 200 || r.status == 400 || r.status == 413 || r.status == 422);
+}
+
+bool may_pass(const HttpResult& r) {
+  if (r.failure != HttpFailure::none) return r.failure != HttpFailure::too_large;
+  const auto said = r.headers.find("x-should-retry");
+  if (said != r.headers.end() && (said->second == "true" || said->second == "false"))
+    return said->second == "true";
+  return r.status == 408 || r.status == 409 || r.status == 425 || r.status == 429 || r.status >= 500;
+}
+
+bool may_have_cost(const HttpResult& r) {
+  return r.failure == HttpFailure::timed_out || r.failure == HttpFailure::cut ||
+         r.failure == HttpFailure::too_large;
+}
+
+std::string describe(const HttpResult& r) {
+  if (r.failure != HttpFailure::none) return r.message;
+  return fmt::format("HTTP {}: {}", r.status, shorten(utf8_lossy(r.body.substr(0, 400)), 200));
+}
+
+std::optional<Usage> usage_in(const std::string& body) {
+  try {
+    const Json json = parse_json(body, "answer");
+    const char* part = json.contains("usage") ? "usage" : "meta_info";
+    const Json& said = json.at(part);
+    const Usage usage = {get<int64_t>(said, "prompt_tokens", part),
+                         get_or<int64_t>(said, "completion_tokens", 0, part)};
+    if (usage.prompt_tokens < 0 || usage.completion_tokens < 0) return std::nullopt;
+    if (usage.prompt_tokens > kBelievable || usage.completion_tokens > kBelievable) return std::nullopt;
+    return usage;
+  } catch (const Error&) {
+    return std::nullopt;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace retrace::synth

@@ -1,0 +1,23 @@
+// What an HTTP result means to whoever asked: an answer, a reason to ask again, or a refusal.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/http.h"
+#include "synth/endpoint/evidence.h"
+
+namespace retrace::synth {
+
+// retry-after-ms, else Retry-After in seconds; a date there counts as unsaid.
+std::optional<double> retry_after_s(const HttpResult& result);
+bool whole(const HttpResult& result);  // an answer to keep: 200, 400, 413, 422
+// Connection errors, 408, 409, 425, 429 and 5xx; x-should-retry, where the server says it, wins.
+bool may_pass(const HttpResult& result);
+// Whether the server may have worked, and charged, for an answer that did not come.
+bool may_have_cost(const HttpResult& result);
+std::string describe(const HttpResult& result);
+// "usage" of OpenAI's answers, "meta_info" of SGLang's; nullopt where there is none to believe.
+std::optional<Usage> usage_in(const std::string& body);
+
+}  // namespace retrace::synth
