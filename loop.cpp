@@ -179,20 +179,25 @@ void Loop::synthesise(int64_t round, const Branch& main) {
   job.round = static_cast<int>(round);
   job.ranks = ranks_;
 
-  const bool searching = search.preset != "none" && (!main.checkpoint.empty() || !base_is_random());
+  // Over HTTP the scorer is the endpoint's model, which the stage itself asks.
+  const bool over_http = search.preset != "none" && search.scorer == "http";
+  const bool local = search.preset != "none" && !over_http && (!main.checkpoint.empty() || !base_is_random());
+  const bool searching = local || over_http;
   // The judge is the comparison branch of the round before: it took no part in the search and saw none of
   // these files.
   const bool judging =
       searching && search.judge == "previous" && branches_.size() > 1 && !branches_[1].checkpoint.empty();
-  scorer_name_ = searching ? weights_name(main) : "none";
+  scorer_name_ = local ? weights_name(main) : "none";
   judge_name_ = judging ? weights_name(branches_[1]) : "none";
   std::unique_ptr<model::Engine> engine, judge_engine;
   std::unique_ptr<synth::Scorer> scorer, judge;
-  if (searching) job.weights_name = scorer_name_;
+  if (local) job.weights_name = scorer_name_;
   if (searching && !synth::is_synthesised(recipe_, job)) {
-    engine = engine_of(main.checkpoint);
-    scorer = synth::make_local_scorer(*engine, tokenizer_.tokenizer, search.max_context);
-    job.scorer = scorer.get();
+    if (local) {
+      engine = engine_of(main.checkpoint);
+      scorer = synth::make_local_scorer(*engine, tokenizer_.tokenizer, search.max_context);
+      job.scorer = scorer.get();
+    }
     if (judging) {
       judge_engine = engine_of(branches_[1].checkpoint);
       judge = synth::make_local_scorer(*judge_engine, tokenizer_.tokenizer, search.max_context);
@@ -200,6 +205,10 @@ void Loop::synthesise(int64_t round, const Branch& main) {
     }
   }
   synth::run_synthesis(recipe_, job);
+  if (over_http) {
+    const fs::path done = job.out / "done.json";
+    scorer_name_ = get<std::string>(parse_json(read_file(done), done.string()), "weights", done.string());
+  }
 }
 
 void Loop::pack(int64_t round, const Branch& branch) {
