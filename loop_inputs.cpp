@@ -22,12 +22,7 @@ std::string base_name(const std::string& source) {
 }
 
 synth::SnapshotOptions snapshot_options(const Recipe& recipe) {
-  const auto config = recipe.get<synth::SynthConfig>();
-  synth::SnapshotOptions options;
-  options.max_file_bytes = static_cast<uint64_t>(config.max_file_kib) << 10;
-  options.keep_tests = config.keep_tests;
-  options.keep_documentation = config.keep_documentation;
-  return options;
+  return synth::snapshot_options(recipe.get<synth::SynthConfig>());
 }
 
 void write_heldout(const fs::path& run, const std::string& fold,

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/paths.h"
 #include "core/run_config.h"
+#include "core/run_folder.h"
 #include "core/run_lock.h"
 #include "core/signals.h"
 #include "model/model_config.h"
@@ -24,12 +25,6 @@ namespace retrace::synth {
 
 namespace {
 
-fs::path run_folder(const Recipe& recipe) {
-  const auto run = recipe.get<RunConfig>();
-  if (!run.dir.empty()) return run.dir;
-  return fs::path("runs") / (run.name.empty() ? recipe.path().stem().string() : run.name);
-}
-
 fs::path round_folder(const fs::path& run, int64_t round) {
   return run / "rounds" / fmt::format("{:03}", round);
 }
@@ -38,14 +33,6 @@ int64_t round_of(const Call& call) {
   const int64_t round = call.integer("round", 1);
   if (round < 1 || round > 999) throw Error(Code::usage, "--round must lie in 1..999");
   return round;
-}
-
-SnapshotOptions snapshot_options(const SynthConfig& config) {
-  SnapshotOptions options;
-  options.max_file_bytes = static_cast<uint64_t>(config.max_file_kib) << 10;
-  options.keep_tests = config.keep_tests;
-  options.keep_documentation = config.keep_documentation;
-  return options;
 }
 
 // Names the slice of the round where the run has cut slices, else all that synth.input names.
@@ -120,7 +107,7 @@ int synth(const Call& call, const Schema& schema) {
   const Recipe recipe = load_recipe(call, schema);
   const auto config = recipe.get<SynthConfig>();
   const auto search = recipe.get<SearchConfig>();
-  const fs::path run = run_folder(recipe);
+  const fs::path run = run_folder_of(recipe);
   const int64_t round = round_of(call);
   const bool dry = call.has("dry-run"), edges = call.has("edges");
   SynthJob job;
@@ -185,7 +172,7 @@ std::shared_ptr<const data::Tokenizer> tokenizer_of(const Recipe& recipe, const 
 int pack(const Call& call, const Schema& schema) {
   install_signal_handlers();
   const Recipe recipe = load_recipe(call, schema);
-  const fs::path run = run_folder(recipe), folder = round_folder(run, round_of(call));
+  const fs::path run = run_folder_of(recipe), folder = round_folder(run, round_of(call));
   if (!fs::exists(folder / "synth" / "done.json"))
     throw Error(Code::input, "this round has no finished trajectories", "run `retrace synth` first",
                 (folder / "synth").string());

@@ -50,6 +50,10 @@ struct SnapshotOptions {
   std::function<std::string(const SourceFile& file)> refuse;
 };
 
+// What the recipe says of reading.
+struct SynthConfig;
+SnapshotOptions snapshot_options(const SynthConfig& config);
+
 // Folder, git repository (HEAD; "path@revision" for another), .tar[.gz|.xz|.bz2|.zst], .zip or .whl. Hidden
 // VCS folders are not content. A single top folder of an archive is stripped. Error{input} if there is no
 // such thing or no file is left.

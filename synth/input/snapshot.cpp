@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "synth/config.h"
 #include "synth/input/filter.h"
 #include "synth/input/jsonl.h"
 #include "synth/input/languages.h"
@@ -236,6 +237,14 @@ Snapshot SourceReader::take(const SourceRef& source, const SnapshotOptions& opti
     snapshot.licence = id.empty() ? lines.licence() : id;
   }
   return snapshot;
+}
+
+SnapshotOptions snapshot_options(const SynthConfig& config) {
+  SnapshotOptions options;
+  options.max_file_bytes = static_cast<uint64_t>(config.max_file_kib) << 10;
+  options.keep_tests = config.keep_tests;
+  options.keep_documentation = config.keep_documentation;
+  return options;
 }
 
 }  // namespace retrace::synth

@@ -57,19 +57,19 @@ int64_t plan_tiny(int64_t n, int kills, double longest_s) {
 
 }  // namespace
 
-TEST_CASE("30,000 tiny repositories are planned and resumed without growth in memory", "[unit]") {
+TEST_CASE("30k tiny repositories are planned and resumed without growth in memory", "[unit]") {
   const int64_t small = plan_tiny(3000, 2, 1), large = plan_tiny(30000, 3, 5);
   INFO("peak of 3,000: " << small << " KiB, of 30,000: " << large << " KiB");
   REQUIRE(large < small + kGrowthKib);
 }
 
-TEST_CASE("300,000 tiny repositories are planned and resumed without growth in memory", "[slow]") {
+TEST_CASE("300k tiny repositories are planned and resumed without growth in memory", "[slow]") {
   const int64_t small = plan_tiny(3000, 2, 1), large = plan_tiny(300000, 5, 60);
   INFO("peak of 3,000: " << small << " KiB, of 300,000: " << large << " KiB");
   REQUIRE(large < small + kGrowthKib);
 }
 
-TEST_CASE("20,000 tiny repositories become trajectories in shards, in memory that does not grow", "[slow]") {
+TEST_CASE("20k tiny repositories become trajectories in shards, in memory that does not grow", "[slow]") {
   const TempFolder folder;
   const auto peak_of = [&](int64_t n) {
     const fs::path input = folder.path() / (std::to_string(n) + ".jsonl.zst"),
@@ -94,7 +94,7 @@ TEST_CASE("20,000 tiny repositories become trajectories in shards, in memory tha
           small + kGrowthKib + (int64_t{32} << 10));  // a shard of 4,096 records is mapped and indexed
 }
 
-TEST_CASE("a repository of 20,000 files takes less than 1 GiB", "[slow]") {
+TEST_CASE("a repository of 20k files takes less than 1 GiB", "[slow]") {
   const TempFolder folder;
   const fs::path repository = folder.path() / "huge", note = folder.path() / "note.json";
   for (int i = 0; i < 20000; ++i) {
