@@ -75,6 +75,9 @@ void Llama::embed_backward(const at::Tensor& ids_t, const at::Tensor& dx_td, Vie
 at::Tensor Llama::block_forward(const Context& context, const Views& weights, const at::Tensor& x_td,
                                 Saved* saved) const {
   at::AutoDispatchBelowADInplaceOrView no_autograd;
+  if (x_td.size(0) != context.starts.back())
+    fail(Code::input, "{} rows go into a block, the document spans hold {} tokens", x_td.size(0),
+         context.starts.back());
   const BlockPlan& plan = saved ? state_->training : state_->inference;
   BlockFrame frame{state_->config, context.starts, context.angles, weights, state_->options.rms_norm == "hf"};
   frame.value(Slot::x) = x_td;

@@ -43,6 +43,7 @@ RopeAngles rope_angles(const at::Tensor& inverse_frequencies, std::vector<int32_
 }
 
 void rope_forward(at::Tensor& qkv, const RopeAngles& angles, const HeadShape& shape) {
+  ensure(static_cast<int64_t>(angles.positions.size()) == qkv.size(0), "every row has its position");
   by_dtype(qkv, [&](auto tag) {
     using T = decltype(tag);
     constexpr int64_t kGrainRows = 64;
