@@ -32,14 +32,22 @@ void Decoder::run(const std::vector<std::vector<int32_t>>& prompts,
   size_t next = 0;
   while (next < prompts.size() || !texts.empty()) {
     for (; next < prompts.size() && static_cast<int64_t>(texts.size()) < rows_; ++next) {
-      Text text{next, &options[next], {}, {}};
+      Text text{next, &options[next], {}, {}, {}};
       bool open = text.options->max_tokens > 0;
       if (open) {
         const auto size = static_cast<int64_t>(prompts[next].size());
         runner_.reserve(text.cache, size + std::min(text.options->max_tokens, kReserveTokens), 0);
-        const std::vector<float> logits = prefill(prompts[next], text.cache);
+        const auto same = std::find_if(texts.begin(), texts.end(), [&](const Text& other) {
+          return prompts[other.number] == prompts[next];
+        });
+        if (same == texts.end()) {
+          text.first_logits = prefill(prompts[next], text.cache);
+        } else {
+          text.first_logits = same->first_logits;
+          runner_.copy(same->cache, size, text.cache);
+        }
         text.cache.tokens = size;
-        open = extend(text, logits.data(), static_cast<int64_t>(logits.size()));
+        open = extend(text, text.first_logits.data(), static_cast<int64_t>(text.first_logits.size()));
       }
       if (open)
         texts.push_back(std::move(text));

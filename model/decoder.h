@@ -1,5 +1,6 @@
 // Decoding of several texts at once over one runner: a text that ends makes room for the next. Every text has
-// a cache of its own, and its tokens are those that it would get alone, bit for bit.
+// a cache of its own, and its tokens are those that it would get alone, bit for bit. A prompt that is decoded
+// several times at once is computed once.
 #pragma once
 
 #include <vector>
@@ -23,6 +24,7 @@ class Decoder {
     const GenerateOptions* options;
     std::vector<int32_t> made;
     TextCache cache;
+    std::vector<float> first_logits;  // behind the prompt
   };
   std::vector<float> prefill(const std::vector<int32_t>& prompt, TextCache& cache);
   bool extend(Text& text, const float* logits, int64_t vocabulary) const;

@@ -74,6 +74,15 @@ void LlamaRunner::reserve(TextCache& cache, int64_t tokens, int64_t keep) const 
   for (KeyValueCache& layer : cache.layers) layer = {grown(layer.keys), grown(layer.values)};
 }
 
+void LlamaRunner::copy(const TextCache& from, int64_t tokens, TextCache& to) const {
+  at::AutoDispatchBelowADInplaceOrView no_autograd;
+  ensure(tokens <= from.capacity && tokens <= to.capacity, "both caches hold the tokens");
+  for (size_t layer = 0; layer < blocks_.size(); ++layer) {
+    to.layers[layer].keys.narrow(0, 0, tokens).copy_(from.layers[layer].keys.narrow(0, 0, tokens));
+    to.layers[layer].values.narrow(0, 0, tokens).copy_(from.layers[layer].values.narrow(0, 0, tokens));
+  }
+}
+
 void LlamaRunner::warn_beyond(int64_t tokens) {
   if (warned_ || tokens <= config_.max_position_embeddings) return;
   warned_ = true;

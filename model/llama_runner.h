@@ -33,6 +33,8 @@ class LlamaRunner {
   // Room for `tokens` in the runner's cache, or in another one; the first `keep` cached tokens survive.
   void reserve(int64_t tokens, int64_t keep) { reserve(cache_, tokens, keep); }
   void reserve(TextCache& cache, int64_t tokens, int64_t keep) const;
+  // The first `tokens` of one cache into another, which has room for them.
+  void copy(const TextCache& from, int64_t tokens, TextCache& to) const;
   void swap_cache(TextCache& other) { std::swap(cache_, other); }
   // Runs the tokens of all spans, each after the first `prefix` cached ones; `append` (one span) caches them.
   // Returns the residual stream before the final norm, [t, hidden].

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "model/ops/attention_bf16.h"
 #include "model/ops/attention_gpu.h"
@@ -243,6 +244,8 @@ at::Tensor attention_of_rows(const at::Tensor& qkv, const HeadShape& shape,
   const int64_t rows = qkv.size(0);
   ensure(static_cast<int64_t>(caches.size()) == rows && lengths.size() == caches.size(),
          "a decoded row has a cache and a length");
+  for (size_t r = 0; r < caches.size(); ++r)
+    ensure(lengths[r] < caches[r].keys.size(0), "the key-value cache has room for the token");
   AttentionResult result = empty_result(qkv, shape);
   if (qkv.is_cuda()) {
     for (int64_t r = 0; r < rows; ++r) {
@@ -254,13 +257,24 @@ at::Tensor attention_of_rows(const at::Tensor& qkv, const HeadShape& shape,
     }
     return result.out;
   }
-  parallel_tasks(rows, [&](int64_t r) {
-    at::AutoDispatchBelowADInplaceOrView no_autograd;  // the guard is the thread's own
-    const auto at = static_cast<size_t>(r);
-    append_to_cache(qkv.narrow(0, r, 1), shape, caches[at], lengths[at]);
-    const int64_t seen = lengths[at] + 1;
-    attend(span_views(qkv, r, 1, shape).q, cache_view(caches[at].keys, seen, shape),
-           cache_view(caches[at].values, seen, shape), false, r, shape, result);
+  const int64_t e = shape.head_dim, group = shape.heads / shape.kv_heads, stride = shape.kv_heads * e;
+  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(e)));
+  by_dtype(qkv, [&](auto tag) {
+    using T = decltype(tag);
+    parallel_tasks(rows * shape.kv_heads, [&](int64_t task) {
+      const int64_t r = task / shape.kv_heads, head = task % shape.kv_heads;
+      const KeyValueCache& cache = caches[static_cast<size_t>(r)];
+      const int64_t before = lengths[static_cast<size_t>(r)];
+      const T* const row = pointer<T>(qkv) + r * shape.row();
+      const T* const key = row + (shape.heads + head) * e;
+      T* const keys = pointer<T>(cache.keys) + head * e;
+      T* const values = pointer<T>(cache.values) + head * e;
+      std::copy_n(key, e, keys + before * stride);
+      std::copy_n(key + stride, e, values + before * stride);
+      std::vector<float> scores(static_cast<size_t>(before) + 1);
+      kernels<T>().attend_row(row + head * group * e, keys, values, before + 1, stride, group, e, scale,
+                              scores.data(), pointer<T>(result.out) + (r * shape.heads + head * group) * e);
+    });
   });
   return result.out;
 }

@@ -59,6 +59,10 @@ struct KernelTable {
   // Joins two attention results over disjoint keys by their log-sum-exps, per row and head: a = join(a, b).
   void (*merge_attention)(T* out_a, const float* lse_a, const T* out_b, const float* lse_b, int64_t rows,
                           int64_t heads, int64_t head_dim);
+  // One token's attention over `count` keys and values, rows `stride` apart, for a group of query heads that
+  // share them: softmax(scale * q k) v, in fp32. `scores`: room for `count`.
+  void (*attend_row)(const T* q, const T* keys, const T* values, int64_t count, int64_t stride, int64_t group,
+                     int64_t head_dim, float scale, float* scores, T* out);
 };
 
 template <class T>

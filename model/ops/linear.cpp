@@ -6,6 +6,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
+#include <type_traits>
+
+#include "model/ops/linear_bf16.h"
 #include "model/ops/parallel.h"
 #include "model/ops/typed.h"
 
@@ -30,6 +33,15 @@ at::Tensor as_one(const std::vector<at::Tensor>& parts) {
   return parts[0].as_strided({rows, width}, {width, 1});
 }
 
+template <class T>
+auto matrix_rows_kernel([[maybe_unused]] int64_t width) {
+#if defined(__x86_64__)
+  if constexpr (std::is_same_v<T, Bf16>)
+    if (has_bf16_rows(width)) return &avx512bf16::matrix_rows;
+#endif
+  return kernels<T>().matrix_rows;
+}
+
 // Few rows: the library's product would pack the whole weight first.
 at::Tensor few_rows(const at::Tensor& x_ti, const at::Tensor& weight_oi, const at::Tensor& residual_to) {
   const int64_t count = x_ti.size(0), out = weight_oi.size(0), in = weight_oi.size(1);
@@ -39,8 +51,8 @@ at::Tensor few_rows(const at::Tensor& x_ti, const at::Tensor& weight_oi, const a
     constexpr int64_t kGrainElements = 1 << 15;
     parallel_rows(out, kGrainElements / in + 1, [&](int64_t begin, int64_t end) {
       const T* const base = residual_to.defined() ? pointer<T>(residual_to) + begin : nullptr;
-      kernels<T>().matrix_rows(pointer<T>(weight_oi) + begin * in, pointer<T>(x_ti), base,
-                               pointer<T>(y) + begin, end - begin, in, count, out);
+      matrix_rows_kernel<T>(in)(pointer<T>(weight_oi) + begin * in, pointer<T>(x_ti), base,
+                                pointer<T>(y) + begin, end - begin, in, count, out);
     });
   });
   return y;

@@ -216,6 +216,22 @@ TEST_CASE("texts decoded together are those decoded alone, bit for bit, however 
   REQUIRE(expected[4].empty());
 }
 
+TEST_CASE("a prompt that is decoded several times at once is computed once", "[unit]") {
+  const std::vector<Ids> prompts = {some_ids(21, 4), some_ids(9, 1), some_ids(21, 4), some_ids(21, 4)};
+  std::vector<GenerateOptions> options(prompts.size());
+  std::vector<Ids> expected;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    options[i].max_tokens = 6;
+    options[i].temperature = 1.0;
+    options[i].seed = i;
+    expected.push_back(engine()->generate(prompts[i], options[i]));
+  }
+  REQUIRE(expected[0] != expected[2]);
+  const auto e = engine();
+  e->generate_all(prompts, options, [&](size_t k, const Ids& ids) { REQUIRE(ids == expected[k]); });
+  REQUIRE(e->tokens_computed() == 21 + 9 + 4 * 5);
+}
+
 TEST_CASE("a prefix is computed once over calls, and what is kept changes no bit", "[unit]") {
   const int64_t chunk = GENERATE(4, 2048);
   const auto e = engine(chunk);

@@ -135,6 +135,38 @@ TEST_CASE("queries behind a cached prefix see all of it and themselves causally"
   REQUIRE_THROWS_AS(append_to_cache(before, shape, cache, 111), Error);
 }
 
+TEST_CASE("decoded rows attend to their own caches as a prefill does, and stand alone", "[unit]") {
+  for (const bool bf16 : {false, true})
+    for (const HeadShape shape : {HeadShape{4, 2, 64}, HeadShape{9, 3, 64}, HeadShape{2, 2, 24}}) {
+      const auto dtype = bf16 ? at::kBFloat16 : at::kFloat;
+      const int64_t width = shape.kv_heads * shape.head_dim, queries = shape.heads * shape.head_dim;
+      const std::vector<int64_t> lengths = {0, 40, 7};
+      const at::Tensor qkv = at::randn({3, shape.row()}).to(dtype);
+      std::vector<KeyValueCache> caches;
+      std::vector<at::Tensor> expected;
+      for (size_t r = 0; r < 3; ++r) {
+        const at::Tensor before = at::randn({lengths[r], shape.row()}).to(dtype);
+        caches.push_back(
+            {at::zeros({lengths[r] + 1, width}, dtype), at::zeros({lengths[r] + 1, width}, dtype)});
+        append_to_cache(before, shape, caches[r], 0);
+        const at::Tensor wide = before.to(at::kDouble);
+        expected.push_back(span_attention(qkv.narrow(0, static_cast<int64_t>(r), 1).to(at::kDouble),
+                                          wide.narrow(1, queries, width),
+                                          wide.narrow(1, queries + width, width), shape, nullptr));
+      }
+      const at::Tensor out = attention_of_rows(qkv, shape, caches, lengths);
+      REQUIRE(error_of(out, at::cat(expected)) < (bf16 ? 8e-3 : 2e-6));
+      for (size_t r = 0; r < 3; ++r) {
+        const at::Tensor row = qkv.narrow(0, static_cast<int64_t>(r), 1);
+        REQUIRE(at::equal(caches[r].keys.narrow(0, lengths[r], 1), row.narrow(1, queries, width)));
+        REQUIRE(at::equal(caches[r].values.narrow(0, lengths[r], 1), row.narrow(1, queries + width, width)));
+        REQUIRE(at::equal(attention_of_rows(row, shape, {caches[r]}, {lengths[r]}),
+                          out.narrow(0, static_cast<int64_t>(r), 1)));
+      }
+      REQUIRE_THROWS_AS(attention_of_rows(qkv, shape, caches, {0, 41, 7}), Error);
+    }
+}
+
 TEST_CASE("attention does not depend on the thread count", "[unit]") {
   const HeadShape shape{4, 2, 64};
   const std::vector<int64_t> starts = {0, 100, 130, 400};

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "model/ops/kernels.h"
+#include "model/ops/linear_bf16.h"
 #include "model/ops/parallel.h"
 
 using namespace retrace::model;
@@ -142,6 +143,23 @@ void check_matrix_rows(const Set& set, int64_t width) {
   }
 }
 
+// A group of 3 query heads over keys whose rows are wider than a head; counts around the vector's 16.
+template <class T>
+void check_attend_row(const Set& set, int64_t width) {
+  const int64_t group = 3, stride = width + 5;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(width));
+  for (int64_t count : {1, 15, 16, 33}) {
+    const at::Tensor q = random<T>({group, width}), keys = random<T>({count, stride});
+    const at::Tensor values = random<T>({count, stride});
+    at::Tensor out = at::empty_like(q), scores = at::empty({count});
+    table<T>(set).attend_row(data<T>(q), data<T>(keys), data<T>(values), count, stride, group, width, scale,
+                             data<float>(scores), data<T>(out));
+    const auto head = [&](const at::Tensor& rows) { return rows.narrow(1, 0, width).to(at::kDouble); };
+    const at::Tensor shares = at::softmax(q.to(at::kDouble).mm(head(keys).t()) * double{scale}, -1);
+    require_close<T>(out, shares.mm(head(values)));
+  }
+}
+
 template <class T>
 void check_all(const Set& set) {
   for (int64_t width : {1, 8, 15, 16, 17, 64, 100}) {
@@ -150,6 +168,7 @@ void check_all(const Set& set) {
     check_swiglu<T>(set, width);
     check_cross_entropy<T>(set, width);
     check_matrix_rows<T>(set, width);
+    check_attend_row<T>(set, width);
     check_rope<T>(set, 2 * width);
   }
 }
@@ -192,6 +211,30 @@ TEST_CASE("conversion to bf16 rounds to nearest even and keeps NaN and infinity"
     REQUIRE(y.isnan().all().item<bool>());
   }
 }
+
+#if defined(__x86_64__)
+TEST_CASE("bf16 products of few rows follow the formula and no row looks at another", "[unit]") {
+  if (!has_bf16_rows(32)) SKIP("this processor has no AVX512-BF16");
+  const auto run = [](const at::Tensor& w, const at::Tensor& x, const at::Tensor& base) {
+    at::Tensor y = at::empty({x.size(0), w.size(0)}, at::kBFloat16);
+    avx512bf16::matrix_rows(data<Bf16>(w), data<Bf16>(x), base.defined() ? data<Bf16>(base) : nullptr,
+                            data<Bf16>(y), w.size(0), w.size(1), x.size(0), w.size(0));
+    return y;
+  };
+  for (int64_t width : {32, 64, 576})
+    for (int64_t rows : {1, 3, 4, 21}) {
+      const at::Tensor w = random<Bf16>({rows, width}), x = random<Bf16>({7, width});
+      const at::Tensor base = random<Bf16>({7, rows});
+      const at::Tensor y = run(w, x, base);
+      const at::Tensor expected = x.to(at::kDouble).mm(w.to(at::kDouble).t()) + base.to(at::kDouble);
+      require_close<Bf16>(y, expected);
+      for (int64_t r = 0; r < 7; ++r)
+        REQUIRE(at::equal(run(w, x.narrow(0, r, 1), base.narrow(0, r, 1)), y.narrow(0, r, 1)));
+      REQUIRE(at::equal(run(w.narrow(0, rows - 1, 1), x, {}), run(w, x, {}).narrow(1, rows - 1, 1)));
+    }
+  REQUIRE_FALSE(has_bf16_rows(40));
+}
+#endif
 
 TEST_CASE("rows are split over threads without loss, and exceptions come back", "[unit]") {
   std::vector<int> seen(1001, 0);
