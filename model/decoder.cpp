@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "model/generate.h"
 
 namespace retrace::model {
@@ -25,54 +26,74 @@ class Lent {
 
 }  // namespace
 
-void Decoder::run(const std::vector<std::vector<int32_t>>& prompts,
-                  const std::vector<GenerateOptions>& options, const TextDone& done) {
-  std::vector<Text> texts;
-  texts.reserve(static_cast<size_t>(rows_));
-  size_t next = 0;
-  while (next < prompts.size() || !texts.empty()) {
-    for (; next < prompts.size() && static_cast<int64_t>(texts.size()) < rows_; ++next) {
-      Text text{next, &options[next], {}, {}, {}};
-      bool open = text.options->max_tokens > 0;
-      if (open) {
-        const auto size = static_cast<int64_t>(prompts[next].size());
-        runner_.reserve(text.cache, size + std::min(text.options->max_tokens, kReserveTokens), 0);
-        const auto same = std::find_if(texts.begin(), texts.end(), [&](const Text& other) {
-          return prompts[other.number] == prompts[next];
-        });
-        if (same == texts.end()) {
-          text.first_logits = prefill(prompts[next], text.cache);
-        } else {
-          text.first_logits = same->first_logits;
-          runner_.copy(same->cache, size, text.cache);
-        }
-        text.cache.tokens = size;
-        open = extend(text, text.first_logits.data(), static_cast<int64_t>(text.first_logits.size()));
-      }
-      if (open)
-        texts.push_back(std::move(text));
-      else
-        done(text.number, text.made);
-    }
-    if (texts.empty()) continue;
-    std::vector<int32_t> ids;
-    std::vector<TextCache*> caches;
-    for (Text& text : texts) {
-      ids.push_back(text.made.back());
-      caches.push_back(&text.cache);
-    }
-    const std::vector<float> logits = runner_.logits(runner_.run_rows(ids, caches));
-    const auto vocabulary = static_cast<int64_t>(logits.size() / texts.size());
-    std::vector<Text> open;
-    open.reserve(static_cast<size_t>(rows_));
-    for (size_t r = 0; r < texts.size(); ++r) {
-      if (extend(texts[r], logits.data() + static_cast<int64_t>(r) * vocabulary, vocabulary))
-        open.push_back(std::move(texts[r]));
-      else
-        done(texts[r].number, texts[r].made);
-    }
-    texts = std::move(open);
+void Decoder::add(TextRequest text) {
+  if (text.prompt.empty()) fail(Code::input, "the prompt has no tokens");
+  runner_.check(text.prompt);
+  waiting_.push_back(std::move(text));
+}
+
+bool Decoder::step() {
+  try {
+    admit();
+    if (!texts_.empty()) decode();
+  } catch (...) {
+    waiting_.clear();
+    texts_.clear();
+    throw;
   }
+  return !texts_.empty() || !waiting_.empty();
+}
+
+void Decoder::admit() {
+  while (!waiting_.empty() && static_cast<int64_t>(texts_.size()) < rows_) {
+    TextRequest request = std::move(waiting_.front());
+    waiting_.pop_front();
+    open(std::move(request));
+  }
+}
+
+void Decoder::open(TextRequest request) {
+  Text text{std::move(request), {}, {}, {}};
+  const std::vector<int32_t>& prompt = text.request.prompt;
+  const int64_t most = text.request.options.max_tokens;
+  bool is_open = most > 0;
+  if (is_open) {
+    const auto size = static_cast<int64_t>(prompt.size());
+    runner_.reserve(text.cache, size + std::min(most, kReserveTokens), 0);
+    const auto same = std::find_if(texts_.begin(), texts_.end(),
+                                   [&](const Text& other) { return other.request.prompt == prompt; });
+    if (same == texts_.end()) {
+      text.first_logits = prefill(prompt, text.cache);
+    } else {
+      text.first_logits = same->first_logits;
+      runner_.copy(same->cache, size, text.cache);
+    }
+    text.cache.tokens = size;
+    is_open = extend(text, text.first_logits.data(), static_cast<int64_t>(text.first_logits.size()));
+  }
+  if (is_open)
+    texts_.push_back(std::move(text));
+  else
+    text.request.done(text.made);
+}
+
+void Decoder::decode() {
+  std::vector<int32_t> ids;
+  std::vector<TextCache*> caches;
+  for (Text& text : texts_) {
+    ids.push_back(text.made.back());
+    caches.push_back(&text.cache);
+  }
+  const std::vector<float> logits = runner_.logits(runner_.run_rows(ids, caches));
+  const auto vocabulary = static_cast<int64_t>(logits.size() / texts_.size());
+  std::vector<Text> open;
+  for (size_t r = 0; r < texts_.size(); ++r) {
+    if (extend(texts_[r], logits.data() + static_cast<int64_t>(r) * vocabulary, vocabulary))
+      open.push_back(std::move(texts_[r]));
+    else
+      texts_[r].request.done(texts_[r].made);
+  }
+  texts_ = std::move(open);
 }
 
 std::vector<float> Decoder::prefill(const std::vector<int32_t>& prompt, TextCache& cache) {
@@ -90,7 +111,7 @@ std::vector<float> Decoder::prefill(const std::vector<int32_t>& prompt, TextCach
 
 // Chooses the next token. False: the text has ended.
 bool Decoder::extend(Text& text, const float* logits, int64_t vocabulary) const {
-  const GenerateOptions& options = *text.options;
+  const GenerateOptions& options = text.request.options;
   const int32_t token = choose_token(logits, vocabulary, options, static_cast<int64_t>(text.made.size()));
   const std::vector<int32_t>& stops = options.stop_tokens;
   if (std::find(stops.begin(), stops.end(), token) != stops.end()) return false;

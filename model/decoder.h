@@ -3,6 +3,7 @@
 // several times at once is computed once.
 #pragma once
 
+#include <deque>
 #include <vector>
 
 #include "model/engine.h"
@@ -10,27 +11,32 @@
 
 namespace retrace::model {
 
-class Decoder {
+class Decoder : public TextDecoder {
  public:
-  // `chunk`: tokens of a prompt that run together; `rows`: texts decoded together, at most kFewRows.
+  // `chunk`: tokens of a prompt that run together; `rows`: texts decoded together, at most kFewRows. Between
+  // steps the runner's own cache is its user's.
   Decoder(LlamaRunner& runner, int64_t chunk, int64_t rows) : runner_(runner), chunk_(chunk), rows_(rows) {}
-  // The runner's own cache is left as it was.
-  void run(const std::vector<std::vector<int32_t>>& prompts, const std::vector<GenerateOptions>& options,
-           const TextDone& done);
+  // Error{input} for a prompt that is empty or has ids outside of the vocabulary.
+  void add(TextRequest text) override;
+  bool step() override;
 
  private:
   struct Text {
-    size_t number;
-    const GenerateOptions* options;
+    TextRequest request;
     std::vector<int32_t> made;
     TextCache cache;
     std::vector<float> first_logits;  // behind the prompt
   };
+  void admit();
+  void decode();
+  void open(TextRequest request);
   std::vector<float> prefill(const std::vector<int32_t>& prompt, TextCache& cache);
   bool extend(Text& text, const float* logits, int64_t vocabulary) const;
 
   LlamaRunner& runner_;
   int64_t chunk_, rows_;
+  std::deque<TextRequest> waiting_;
+  std::vector<Text> texts_;
 };
 
 }  // namespace retrace::model

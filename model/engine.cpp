@@ -19,6 +19,12 @@ namespace {
 
 using Ids = std::vector<int32_t>;
 
+struct Kept : KeptPrefix {
+  Ids ids;
+  TextCache cache;
+  at::Tensor last_1d;
+};
+
 class LlamaEngine : public Engine {
  public:
   LlamaEngine(const LlamaConfig& config, const WeightSource& weights, const EngineOptions& options,
@@ -26,7 +32,8 @@ class LlamaEngine : public Engine {
       : runner_(config, weights, dtype, device),
         fingerprint_(weights.fingerprint()),
         chunk_(options.prefill_chunk),
-        decode_rows_(options.decode_rows) {}
+        decode_rows_(options.decode_rows),
+        shared_(runner_, chunk_, decode_rows_) {}
 
   const LlamaConfig& config() const override { return runner_.config(); }
   const std::string& fingerprint() const override { return fingerprint_; }
@@ -38,7 +45,7 @@ class LlamaEngine : public Engine {
       fail(Code::input, "log-probabilities of {} tokens cannot start at token {}", size, from);
     std::vector<float> result;
     if (from == size) return result;
-    check(ids);
+    runner_.check(ids);
     kept_.clear();
     runner_.reserve(size - 1, 0);
     prefill(ids, size - 1, 0, [&](int64_t begin, const at::Tensor& x_td) {
@@ -51,8 +58,8 @@ class LlamaEngine : public Engine {
   std::vector<std::vector<float>> logprobs_after(const Ids& prefix,
                                                  const std::vector<Ids>& continuations) override {
     if (prefix.empty()) fail(Code::input, "continuations are scored after a prefix of at least one token");
-    check(prefix);
-    for (const Ids& continuation : continuations) check(continuation);
+    runner_.check(prefix);
+    for (const Ids& continuation : continuations) runner_.check(continuation);
     keep_prefix(prefix);
     std::vector<std::vector<float>> result = score_first(last_1d_, continuations);
     score_rest(static_cast<int64_t>(prefix.size()), continuations, result);
@@ -68,23 +75,23 @@ class LlamaEngine : public Engine {
   void generate_all(const std::vector<Ids>& prompts, const std::vector<GenerateOptions>& options,
                     const TextDone& done) override {
     ensure(prompts.size() == options.size(), "every prompt has its options");
-    for (const Ids& prompt : prompts) {
-      if (prompt.empty()) fail(Code::input, "the prompt has no tokens");
-      check(prompt);
+    Decoder own(runner_, chunk_, decode_rows_);
+    for (size_t i = 0; i < prompts.size(); ++i)
+      own.add({prompts[i], options[i], [&done, i](const Ids& made) { done(i, made); }});
+    while (own.step()) {
     }
-    Decoder(runner_, chunk_, decode_rows_).run(prompts, options, done);
+  }
+
+  TextDecoder* decoder() override { return &shared_; }
+  void swap_kept(std::unique_ptr<KeptPrefix>& other) override {
+    if (!other) other = std::make_unique<Kept>();
+    auto& with = static_cast<Kept&>(*other);
+    runner_.swap_cache(with.cache);
+    std::swap(kept_, with.ids);
+    std::swap(last_1d_, with.last_1d);
   }
 
  private:
-  void check(const Ids& ids) const {
-    for (size_t i = 0; i < ids.size(); ++i)
-      if (ids[i] < 0 || ids[i] >= config().vocab_size)
-        throw Error(
-            Code::input,
-            fmt::format("token id {} is outside the model's vocabulary of {}", ids[i], config().vocab_size),
-            "use the tokenizer that belongs to the model", fmt::format("token {}", i));
-  }
-
   // Makes the cache hold exactly what a fresh prefill of `prefix` would. Chunks begin at the same places in
   // every prefill, so only whole chunks of a shared beginning, or the whole prefix, are taken over.
   void keep_prefix(const Ids& prefix) {
@@ -172,6 +179,7 @@ class LlamaEngine : public Engine {
   LlamaRunner runner_;
   std::string fingerprint_;
   int64_t chunk_, decode_rows_;
+  Decoder shared_;
   Ids kept_;  // whose keys and values the runner's cache holds
   at::Tensor last_1d_;
 };

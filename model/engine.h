@@ -35,6 +35,27 @@ struct GenerateOptions {
 // Called with a text's number and its new tokens once it has ended.
 using TextDone = std::function<void(size_t, const std::vector<int32_t>&)>;
 
+struct TextRequest {
+  std::vector<int32_t> prompt;
+  GenerateOptions options;
+  std::function<void(const std::vector<int32_t>&)> done;  // called with the new tokens
+};
+
+// Texts of several users, decoded together one token at a time.
+class TextDecoder {
+ public:
+  virtual ~TextDecoder() = default;
+  virtual void add(TextRequest text) = 0;
+  // Takes in what waits while there is room, then one token for every open text. False: none is left. An
+  // exception of a text's own functions passes, and every text is dropped.
+  virtual bool step() = 0;
+};
+
+// What an engine keeps of the last prefix it scored behind.
+struct KeptPrefix {
+  virtual ~KeptPrefix() = default;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -54,6 +75,10 @@ class Engine {
   // Default: one after the other.
   virtual void generate_all(const std::vector<std::vector<int32_t>>& prompts,
                             const std::vector<GenerateOptions>& options, const TextDone& done);
+  // Null where texts can only be generated whole.
+  virtual TextDecoder* decoder() { return nullptr; }
+  // Exchanges what is kept for what was kept before; null: nothing. Engines that keep nothing do nothing.
+  virtual void swap_kept(std::unique_ptr<KeptPrefix>& /*other*/) {}
   // Tokens that went through the network so far (for the promise that prefixes are computed once).
   virtual int64_t tokens_computed() const = 0;
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "core/log.h"
 #include "model/llama_context.h"
 #include "model/ops/cross_entropy.h"
@@ -58,6 +59,15 @@ Views LlamaRunner::load_unit(const UnitSpec& spec, const WeightSource& weights, 
     }
   }
   return views_of(layout, flat);
+}
+
+void LlamaRunner::check(const std::vector<int32_t>& ids) const {
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= config_.vocab_size)
+      throw Error(
+          Code::input,
+          fmt::format("token id {} is outside the model's vocabulary of {}", ids[i], config_.vocab_size),
+          "use the tokenizer that belongs to the model", fmt::format("token {}", i));
 }
 
 void LlamaRunner::reserve(TextCache& cache, int64_t tokens, int64_t keep) const {

@@ -29,6 +29,7 @@ class LlamaRunner {
 
   const LlamaConfig& config() const { return config_; }
   int64_t tokens_computed() const { return tokens_computed_; }
+  void check(const std::vector<int32_t>& ids) const;  // Error{input} for an id outside of the vocabulary
 
   // Room for `tokens` in the runner's cache, or in another one; the first `keep` cached tokens survive.
   void reserve(int64_t tokens, int64_t keep) { reserve(cache_, tokens, keep); }

@@ -2,10 +2,12 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <cmath>
+#include <thread>
 
 #include "core/error.h"
 #include "model/engine.h"
 #include "model/generate.h"
+#include "model/shared_engine.h"
 #include "model/weights.h"
 #include "tests/model/llama_testing.h"
 
@@ -230,6 +232,83 @@ TEST_CASE("a prompt that is decoded several times at once is computed once", "[u
   const auto e = engine();
   e->generate_all(prompts, options, [&](size_t k, const Ids& ids) { REQUIRE(ids == expected[k]); });
   REQUIRE(e->tokens_computed() == 21 + 9 + 4 * 5);
+}
+
+TEST_CASE("threads that share an engine get what each would get alone, bit for bit", "[unit]") {
+  const std::string dtype = GENERATE("float32", "bfloat16");
+  FlatSource source(tiny());
+  EngineOptions shape;
+  shape.decode_rows = 3;
+  shape.dtype = dtype;
+  const auto only = make_engine(tiny().config, source, shape);
+  SharedEngine shared(*only);
+  struct User {
+    Ids prefix = {};
+    std::vector<Ids> continuations = {}, prompts = {}, made = {};
+    std::vector<GenerateOptions> options = {};
+    std::vector<std::vector<float>> first = {}, second = {};
+    int64_t computed = 0;
+  };
+  const auto use = [](User& user, Engine& e) {
+    user.first = e.logprobs_after(user.prefix, user.continuations);
+    e.generate_all(user.prompts, user.options, [&](size_t k, const Ids& ids) { user.made[k] = ids; });
+    const int64_t before = e.tokens_computed();
+    user.second = e.logprobs_after(user.prefix, user.continuations);
+    user.computed = e.tokens_computed() - before;
+  };
+  std::vector<User> users(4);
+  for (size_t u = 0; u < users.size(); ++u) {
+    const auto at = static_cast<int64_t>(u);
+    users[u].prefix = some_ids(10 + at, at);
+    users[u].continuations = {some_ids(5, at), some_ids(7 + at, 9)};
+    for (int64_t i = 0; i < 5; ++i) {
+      GenerateOptions o;
+      o.max_tokens = 2 + 3 * i;
+      o.temperature = 1.0;
+      o.seed = u;
+      users[u].prompts.push_back(some_ids(3 + at + i, i));
+      users[u].options.push_back(o);
+    }
+    users[u].made.resize(5);
+  }
+  std::vector<User> alone = users;
+  for (User& user : alone) use(user, *engine(2048, dtype));
+  std::vector<std::thread> threads;
+  for (User& user : users) threads.emplace_back([&] { use(user, *shared.handle()); });
+  for (std::thread& thread : threads) thread.join();
+  for (size_t u = 0; u < users.size(); ++u) {
+    REQUIRE(users[u].first == alone[u].first);
+    REQUIRE(users[u].made == alone[u].made);
+    REQUIRE(users[u].second == alone[u].second);
+    // The prefix was kept while others scored behind theirs.
+    REQUIRE(users[u].computed == static_cast<int64_t>(4 + 6 + u));
+  }
+}
+
+TEST_CASE("an error of one user of a shared engine reaches that user and no other", "[unit]") {
+  const auto only = engine();
+  SharedEngine shared(*only);
+  const auto bad = shared.handle(), good = shared.handle();
+  GenerateOptions options;
+  options.max_tokens = 50;
+  const Ids expected = engine()->generate({1, 2}, options);
+  Ids made;
+  std::thread other([&] { made = good->generate({1, 2}, options); });
+  GenerateOptions stopping = options;
+  stopping.should_stop = [](const Ids& ids) -> bool {
+    if (ids.size() == 3) throw std::runtime_error("stop");
+    return false;
+  };
+  REQUIRE_THROWS_AS(bad->generate({3, 4}, stopping), std::runtime_error);
+  REQUIRE_THROWS_AS(bad->generate_all({{3, 4}, {1 << 20}}, {options, options}, [](size_t, const Ids&) {}),
+                    Error);
+  REQUIRE_THROWS_AS(bad->logprobs_after({}, {{1}}), Error);
+  REQUIRE_THROWS_AS(
+      bad->generate_all({{3}}, {options}, [](size_t, const Ids&) { throw std::runtime_error("done"); }),
+      std::runtime_error);
+  other.join();
+  REQUIRE(made == expected);
+  REQUIRE(bad->generate({1, 2}, options) == expected);
 }
 
 TEST_CASE("a prefix is computed once over calls, and what is kept changes no bit", "[unit]") {
