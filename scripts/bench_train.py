@@ -4,12 +4,14 @@
 Both run in turns on the same machine. A turn's figure is the median over its steps, the figure the median over turns;
 the ratio is that of one turn to the best peer setting of the same turn, again the median over turns.
 Usage: bench_train.py RETRACE_BINARY BENCH_JSON. RETRACE_BENCH_SHAPES=smollm2-135m,5.0m names shapes (default: all),
-RETRACE_BENCH_LENGTH=4096 sets SmolLM2's sequence.
+RETRACE_BENCH_LENGTH=4096 sets SmolLM2's sequence, RETRACE_BENCH_THREADS=1 the threads: one thread is timed by its
+processor time, so that what else runs on the machine does not count.
 """
 import gc
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,7 +24,7 @@ import transformers
 from streaming import MDSWriter
 
 FETCH = pathlib.Path(__file__).resolve().parent / "fetch-smollm2"
-THREADS = len(os.sched_getaffinity(0))
+THREADS = int(os.environ.get("RETRACE_BENCH_THREADS", len(os.sched_getaffinity(0))))
 PEER_MODES = ("fp32", "bf16 autocast", "pure bf16")
 OUR_MODES = {"float32": "fp32", "bfloat16": "bf16"}
 SMALL = dict(vocab_size=4096, hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=4,
@@ -82,10 +84,33 @@ micro_batch = {shape.batch}
 [checkpoint]
 every = 0
 """)
-    subprocess.run([binary, "train", str(recipe), "-q"], check=True)
-    steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    subprocess.run(["rm", "-rf", str(run / "checkpoints")], check=True)
-    return shape.rate([s["step_time_s"] for s in steps if s.get("stage") == "train"])
+    process = subprocess.Popen([binary, "train", str(recipe), "-q"], stdout=subprocess.DEVNULL)
+    ends = processor_time_at_steps(process, run / "metrics.jsonl")
+    assert process.wait() == 0, f"retrace train gave {process.returncode}"
+    shutil.rmtree(run / "checkpoints")
+    if THREADS == 1:
+        return shape.rate([b - a for a, b in zip([0, *ends], ends)])
+    return shape.rate([s["step_time_s"] for s in train_lines(run / "metrics.jsonl")])
+
+
+def train_lines(metrics):
+    """Whole lines only: the last may still be in the making."""
+    text = metrics.read_text() if metrics.exists() else ""
+    return [line for line in map(json.loads, text[:text.rfind("\n") + 1].splitlines()) if line.get("stage") == "train"]
+
+
+def processor_time_at_steps(process, metrics):
+    """The process's processor time when it has recorded a step, for each step, to 10 ms."""
+    ends = []
+    while process.poll() is None:
+        steps = len(train_lines(metrics))
+        try:
+            fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            break
+        ends += [(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")] * (steps - len(ends))
+        time.sleep(0.005)
+    return ends
 
 
 def run_peer(shape, mode):
@@ -94,15 +119,16 @@ def run_peer(shape, mode):
     model = transformers.AutoModelForCausalLM.from_pretrained(shape.folder, dtype=dtype).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     ids, times = torch.from_numpy(shape.ids), []
+    now = time.process_time if THREADS == 1 else time.perf_counter
     for _ in range(shape.steps):
-        begin = time.perf_counter()
+        begin = now()
         with torch.autocast("cpu", torch.bfloat16, enabled=mode == "bf16 autocast"):
             loss = model(input_ids=ids, labels=ids, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        times.append(time.perf_counter() - begin)
+        times.append(now() - begin)
     del model, optimizer, loss
     gc.collect()
     return shape.rate(times)
@@ -117,11 +143,11 @@ def bench(binary, shape, work):
         for mode in PEER_MODES:
             peers[mode].append(run_peer(shape, mode))
         ratios.append(ours["bfloat16"][-1] / max(rates[-1] for rates in peers.values()))
-    result = {"tokens_a_step": f"{shape.batch} x {shape.length}", "threads": THREADS,
+    result = {"tokens_a_step": f"{shape.batch} x {shape.length}", "threads": THREADS, "clock": "processor" if THREADS == 1 else "wall",
               "tokens_per_s": {d: statistics.median(r) for d, r in ours.items()},
               "peer_tokens_per_s": {m: statistics.median(r) for m, r in peers.items()},
               "ratios_to_best_peer": ratios, "ratio_to_best_peer": statistics.median(ratios)}
-    print(f"{shape.name}, {shape.batch} x {shape.length} tokens a step, {THREADS} threads")
+    print(f"{shape.name}, {shape.batch} x {shape.length} tokens a step, {THREADS} thread(s){', processor time' if THREADS == 1 else ''}")
     for name, rates in [*((f"retrace {OUR_MODES[d]}", r) for d, r in ours.items()),
                         *((f"transformers {m}", r) for m, r in peers.items())]:
         print(f"  {name:26s} {statistics.median(rates):9.0f} tokens/s   turns: {' '.join(f'{r:.0f}' for r in rates)}")
