@@ -4,8 +4,8 @@
 Both run in turns on the same machine. A turn's figure is the median over its steps, the figure the median over turns;
 the ratio is that of one turn to the best peer setting of the same turn, again the median over turns.
 Usage: bench_train.py RETRACE_BINARY BENCH_JSON. RETRACE_BENCH_SHAPES=smollm2-135m,5.0m names shapes (default: all),
-RETRACE_BENCH_LENGTH=4096 sets SmolLM2's sequence, RETRACE_BENCH_THREADS=1 the threads: one thread is timed by its
-processor time, so that what else runs on the machine does not count.
+RETRACE_BENCH_LENGTH=4096 sets SmolLM2's sequence, RETRACE_BENCH_TURNS=1 the turns, RETRACE_BENCH_THREADS=1 the threads:
+one thread is timed by its processor time, so that what else runs on the machine does not count.
 """
 import gc
 import json
@@ -159,7 +159,8 @@ def bench(binary, shape, work):
 def main():
     binary, out = sys.argv[1], pathlib.Path(sys.argv[2])
     length = int(os.environ.get("RETRACE_BENCH_LENGTH", "1024"))
-    shapes = [Shape("5.0m", 4, 1024, 12, 4, 3), Shape("smollm2-135m", 1, length, 6, 2, 3)]
+    turns = int(os.environ.get("RETRACE_BENCH_TURNS", "3"))
+    shapes = [Shape("5.0m", 4, 1024, 12, 4, turns), Shape("smollm2-135m", 1, length, 6, 2, turns)]
     wanted = os.environ.get("RETRACE_BENCH_SHAPES")
     if wanted and set(wanted.split(",")) - {shape.name for shape in shapes}:
         sys.exit(f"RETRACE_BENCH_SHAPES={wanted}: the shapes are {', '.join(shape.name for shape in shapes)}")
