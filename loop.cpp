@@ -248,8 +248,9 @@ void Loop::pack_texts() {
   if (texts.empty()) return;
   first_rank_does(ranks_, "loop/texts", timeout_s(), [&] {
     for (const auto& text : texts)
-      data::pack_text_domain(config, {text.name, resolve_path(text.folder.string()),
-                                      run_ / "texts" / text.name, tokenizer_.tokenizer});
+      data::pack_text_domain(config,
+                             {text.name, resolve_path(text.folder.string()), run_ / "texts" / text.name,
+                              tokenizer_.tokenizer, static_cast<int>(recipe_.get<RunConfig>().threads)});
   });
 }
 

@@ -1,7 +1,9 @@
 #include "data/text_domain.h"
 
 #include <algorithm>
-#include <functional>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -9,6 +11,7 @@
 #include "core/json_get.h"
 #include "core/log.h"
 #include "core/signals.h"
+#include "data/ordered_work.h"
 #include "data/packing.h"
 #include "data/text_stream.h"
 #include "data/utf8.h"
@@ -16,7 +19,8 @@
 namespace retrace::data {
 namespace {
 
-using UseText = std::function<void(const std::string& id, std::string_view text)>;
+// Texts are tokenised side by side in batches of about so many bytes.
+constexpr size_t kBatchBytes = size_t{1} << 20, kBatches = 32;
 
 bool is_jsonl(const fs::path& source) {
   const std::string name = source.filename().string();
@@ -31,20 +35,78 @@ std::vector<fs::path> files_below(const fs::path& folder) {
   return files;
 }
 
-void each_line(const fs::path& source, const UseText& use) {
-  TextStream stream(source);
-  std::string line;
-  uint64_t begin = 0;
-  for (int64_t number = 1; stream.next_line(&line, &begin); ++number) {
-    if (line.empty()) continue;
-    const std::string where = fmt::format("{}:{}", source.string(), number);
-    use(std::to_string(number), get<std::string>(parse_json(line, where), "text", where));
+// A file's bytes, or a line of JSONL that is still to be parsed.
+struct Text {
+  std::string id, bytes;
+};
+
+class TextSource {
+ public:
+  explicit TextSource(const fs::path& source) : source_(source) {
+    if (is_jsonl(source))
+      stream_.emplace(source);
+    else
+      files_ = files_below(source);
   }
+
+  bool next(Text* text) {
+    if (!stream_) {
+      if (at_ == files_.size()) return false;
+      const fs::path& file = files_[at_++];
+      *text = {fs::relative(file, source_).string(), read_file(file)};
+      return true;
+    }
+    uint64_t begin = 0;
+    do {
+      if (!stream_->next_line(&text->bytes, &begin)) return false;
+      ++at_;
+    } while (text->bytes.empty());
+    text->id = std::to_string(at_);
+    return true;
+  }
+
+  // What is to be tokenised of it.
+  std::string text_of(const Text& text) const {
+    if (!stream_) return text.bytes;
+    const std::string where = fmt::format("{}:{}", source_.string(), text.id);
+    return get<std::string>(parse_json(text.bytes, where), "text", where);
+  }
+
+ private:
+  fs::path source_;
+  std::vector<fs::path> files_;
+  std::optional<TextStream> stream_;
+  size_t at_ = 0;  // files or lines so far
+};
+
+struct Batch {
+  std::vector<Text> texts;
+  std::vector<TokenisedDocument> documents;
+  int64_t dropped = 0;
+};
+
+bool fill(TextSource& source, Batch& batch) {
+  batch = {};
+  Text text;
+  for (size_t size = 0; size < kBatchBytes && source.next(&text);) {
+    size += text.bytes.size();
+    batch.texts.push_back(std::move(text));
+  }
+  return !batch.texts.empty();
 }
 
-void each_text(const fs::path& source, const UseText& use) {
-  if (is_jsonl(source)) return each_line(source, use);
-  for (const fs::path& file : files_below(source)) use(fs::relative(file, source).string(), read_file(file));
+void tokenise_batch(const DataConfig& config, const TextDomainJob& job, const TextSource& source,
+                    Batch& batch) {
+  for (const Text& text : batch.texts) {
+    Document document{text.id, job.name, {{source.text_of(text), "", -1, Kind::text}}};
+    const std::string& bytes = document.segments[0].bytes;
+    if (bytes.empty() || valid_utf8_prefix(bytes) != bytes.size())
+      ++batch.dropped;
+    else
+      batch.documents.push_back(
+          tokenise(document, *job.tokenizer, config.loss_weights, config.add_bos, config.add_eos));
+  }
+  batch.texts.clear();
 }
 
 // Identity of what is read: names, sizes and bytes.
@@ -69,17 +131,23 @@ Json write(const DataConfig& config, const TextDomainJob& job) {
                              [&](const Sample& sample) { writer.add(sample); });
   Progress progress(fmt::format("packing {}", job.name), 0, "texts");
   int64_t dropped = 0;
-  each_text(job.source, [&](const std::string& id, std::string_view text) {
-    throw_if_stopped();
-    if (text.empty() || valid_utf8_prefix(text) != text.size()) {
-      ++dropped;
-      return;
-    }
-    Document document{id, job.name, {}};
-    document.segments.push_back({std::string(text), "", -1, Kind::text});
-    packer.add(tokenise(document, *job.tokenizer, config.loss_weights, config.add_bos, config.add_eos));
-    progress.add();
-  });
+  TextSource source(job.source);
+  std::vector<Batch> batches(kBatches);
+  const int threads =
+      job.threads > 0 ? job.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  run_in_order(threads, kBatches,
+               {[&](size_t slot) {
+                  throw_if_stopped();
+                  return fill(source, batches[slot]);
+                },
+                [&](size_t slot) { tokenise_batch(config, job, source, batches[slot]); },
+                [&](size_t slot) {
+                  for (const TokenisedDocument& document : batches[slot].documents) {
+                    packer.add(document);
+                    progress.add();
+                  }
+                  dropped += batches[slot].dropped;
+                }});
   const PackingStats stats = packer.finish();
   if (stats.samples == 0)
     throw Error(Code::input, fmt::format("the text domain '{}' holds no text", job.name),

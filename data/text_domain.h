@@ -16,6 +16,7 @@ struct TextDomainJob {
   std::string name;
   std::filesystem::path source, out;
   std::shared_ptr<const Tokenizer> tokenizer;
+  int threads = 0;  // that tokenise; 0 = one a core. The bytes do not depend on it
 };
 
 // Writes `out` (index.json, shards, pack.json) and, last, done.json; called again with the same source,

@@ -4,7 +4,6 @@ The text is real source: Python's library, C headers, the tiny corpus, repeated 
 of the turns; ours includes reading the file and printing the ids, not the program's start.
 Usage: bench_tokenizer.py RETRACE_BINARY BENCH_JSON. Needs llama3/tokenizer.model in RETRACE_TEST_DATA.
 """
-import base64
 import json
 import os
 import pathlib
@@ -16,13 +15,9 @@ import tempfile
 
 os.environ["RAYON_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-import tiktoken
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from llama3_vocabulary import hf_tokenizer, read_ranks, tiktoken_encoding, vocabulary_file
 
-SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-         r"|\s+(?!\S)|\s+")
 SIZE, TURNS = 24 << 20, 3
-TOP = pathlib.Path(__file__).resolve().parents[1]
 
 
 def texts():
@@ -61,45 +56,13 @@ def seconds(action):
     return best, result
 
 
-def hf_tokenizer(ranks):
-    """The same vocabulary as byte-level BPE in HF's form: every split of a token into two others is a merge."""
-    vocabulary, merges = from_ranks(ranks, byte_letters())
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
-
-
-def byte_letters():
-    """The printable character that stands for each byte in byte-level vocabularies."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    letters = {b: chr(b) for b in printable}
-    for b in range(256):
-        letters.setdefault(b, chr(0x100 + len(letters) - len(printable)))
-    return letters
-
-
-def from_ranks(ranks, letters):
-    def word(token):
-        return "".join(letters[b] for b in token)
-    merges = []
-    for token, rank in ranks.items():
-        pairs = [(token[:i], token[i:]) for i in range(1, len(token)) if token[:i] in ranks and token[i:] in ranks]
-        pairs.sort(key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
-        merges += [(rank, word(a), word(b)) for a, b in pairs]
-    merges.sort(key=lambda merge: merge[0])
-    return {word(token): rank for token, rank in ranks.items()}, [(a, b) for _, a, b in merges]
-
-
 def main():
     binary, bench = sys.argv[1:3]
-    data = pathlib.Path(os.environ.get("RETRACE_TEST_DATA", TOP / ".." / "shared" / "data"))
-    file = data / "llama3" / "tokenizer.model"
-    if not file.exists():
-        sys.exit(f"skipped: {file} is absent; set RETRACE_TEST_DATA to a folder with llama3/tokenizer.model")
-    ranks = {base64.b64decode(t): int(r) for t, r in (line.split() for line in file.read_bytes().splitlines())}
-    tik = tiktoken.Encoding("llama3", pat_str=SPLIT, mergeable_ranks=ranks, special_tokens={})
+    file = vocabulary_file()
+    if file is None:
+        sys.exit("skipped: llama3/tokenizer.model is absent; set RETRACE_TEST_DATA to the folder that holds it")
+    ranks = read_ranks(file)
+    tik = tiktoken_encoding(ranks)
     hf = hf_tokenizer(ranks)
     text = mixed_text()
     size_mb = len(text.encode()) / 1e6
@@ -136,4 +99,5 @@ def main():
     pathlib.Path(bench).write_text(json.dumps(results, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

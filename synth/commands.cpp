@@ -13,6 +13,8 @@
 #include "core/run_folder.h"
 #include "core/run_lock.h"
 #include "core/signals.h"
+#include "data/config.h"
+#include "data/text_domain.h"
 #include "model/model_config.h"
 #include "synth/config.h"
 #include "synth/dry_run.h"
@@ -181,19 +183,31 @@ std::shared_ptr<const data::Tokenizer> tokenizer_of(const Recipe& recipe, const 
               "set tokenizer.path, or let `retrace run` train one", "tokenizer.path");
 }
 
+// Trajectories of the round, unless they have no share in the mixture, and the recipe's plain texts.
 int pack(const Call& call, const Schema& schema) {
   install_signal_handlers();
   const Recipe recipe = load_recipe(call, schema);
   const fs::path run = run_folder_of(recipe), folder = round_folder(run, round_of(call));
-  if (!fs::exists(folder / "synth" / "done.json"))
+  const auto config = recipe.get<data::DataConfig>();
+  const auto texts = data::text_domains(config);
+  const bool trajectories = config.trajectories > 0 || texts.empty();
+  if (trajectories && !fs::exists(folder / "synth" / "done.json"))
     throw Error(Code::input, "this round has no finished trajectories", "run `retrace synth` first",
                 (folder / "synth").string());
   const RunLock lock(run);
+  const auto tokenizer = tokenizer_of(recipe, run);
+  for (const auto& text : texts)
+    std::cout << to_text(data::pack_text_domain(config, {text.name, resolve_path(text.folder.string()),
+                                                         run / "texts" / text.name, tokenizer,
+                                                         static_cast<int>(recipe.get<RunConfig>().threads)}),
+                         1)
+              << std::endl;
+  if (!trajectories) return 0;
   PackJob job;
   job.trajectories = folder / "synth";
   job.out = folder / "tokens";
   job.variant = variant_of(recipe.get<SynthConfig>().variant);
-  job.tokenizer = tokenizer_of(recipe, run);
+  job.tokenizer = tokenizer;
   std::cout << to_text(run_pack(recipe, job), 1) << std::endl;
   return 0;
 }
@@ -213,7 +227,12 @@ std::vector<Verb> verbs() {
             round},
            true,
            synth},
-          {"pack", "RECIPE [key=value ...]", "trajectories to training sequences", {round}, true, pack}};
+          {"pack",
+           "RECIPE [key=value ...]",
+           "trajectories and plain texts to training sequences",
+           {round},
+           true,
+           pack}};
 }
 
 }  // namespace retrace::synth

@@ -5,9 +5,8 @@
 
 // Vector code for the machine at hand; contraction stays off so that all of them round alike.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define RETRACE_VECTOR                                        \
-  __attribute__((target_clones("avx512f", "avx2", "default"), \
-                 optimize("O3", "fp-contract=off", "no-math-errno")))
+#define RETRACE_VECTOR \
+  __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3", "fp-contract=off")))
 #else
 #define RETRACE_VECTOR
 #endif
@@ -24,16 +23,19 @@ inline uint16_t bf16_bits(float value) {
   return static_cast<uint16_t>(is_nan ? (bits >> 16) | 0x40u : rounded);
 }
 
-RETRACE_VECTOR void update(const AdamWStep& s, float keep, int64_t n, float* __restrict master,
+// The builtin: std::sqrt is not inlined into a clone, and a call keeps the loop scalar (so does errno:
+// CMakeLists).
+RETRACE_VECTOR void update(const AdamWStep& step, float keep, int64_t n, float* __restrict master,
                            float* __restrict exp_avg, float* __restrict exp_avg_sq,
                            const float* __restrict gradient) {
+  const AdamWStep s = step;
   for (int64_t i = 0; i < n; ++i) {
     const float g = gradient[i] * s.gradient_scale;
     const float m = s.beta1 * exp_avg[i] + s.one_minus_beta1 * g;
     const float v = s.beta2 * exp_avg_sq[i] + s.one_minus_beta2 * g * g;
     exp_avg[i] = m;
     exp_avg_sq[i] = v;
-    master[i] = master[i] * keep - s.step_size * (m / (std::sqrt(v) / s.root_bias2 + s.eps));
+    master[i] = master[i] * keep - s.step_size * (m / (__builtin_sqrtf(v) / s.root_bias2 + s.eps));
   }
 }
 

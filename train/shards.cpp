@@ -1,6 +1,5 @@
 #include "train/shards.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -10,6 +9,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "model/gpu_library.h"
+#include "model/ops/parallel.h"
 #include "train/adamw.h"
 
 namespace retrace::train {
@@ -27,7 +27,7 @@ void update(bool gpu, const AdamWStep& adam, float keep, int64_t n, float* maste
   if (gpu)
     return model::gpu_library().optimizer->adamw(adam, keep, nullptr, n, master, exp_avg, exp_avg_sq,
                                                  gradient, weights);
-  at::parallel_for(0, n, kGrain, [&](int64_t from, int64_t to) {
+  model::parallel_rows(n, kGrain, [&](int64_t from, int64_t to) {
     adamw_update(adam, keep, to - from, master + from, exp_avg + from, exp_avg_sq + from, gradient + from,
                  weights ? weights + from : nullptr);
   });
@@ -150,7 +150,7 @@ std::vector<double> Shards::gradient_chunk_sums() {
     const float* gradient = unit(u).gradient.const_data_ptr<float>();
     const size_t first = sums.size();
     sums.resize(first + static_cast<size_t>(chunks));
-    at::parallel_for(0, chunks, std::max<int64_t>(1, kGrain / chunk), [&](int64_t from, int64_t to) {
+    model::parallel_rows(chunks, std::max<int64_t>(1, kGrain / chunk), [&](int64_t from, int64_t to) {
       for (int64_t c = from; c < to; ++c)
         sums[first + static_cast<size_t>(c)] = sum_of_squares(gradient + c * chunk, chunk);
     });

@@ -12,6 +12,7 @@
 #include "model/llama.h"
 #include "model/ops/attention.h"
 #include "model/ops/head_exchange.h"
+#include "train/allocator.h"
 #include "train/checkpoint_load.h"
 #include "train/checkpoint_saver.h"
 #include "train/last_words.h"
@@ -61,6 +62,7 @@ TrainResult run_training(World& world, const Recipe& recipe, const TrainJob& job
   const TrainingSetup setup = resolve_training(world, recipe, job, mixture);
   const fs::path root = job.run_folder / "checkpoints";
   at::set_num_threads(setup.threads);
+  if (world.device() == "cpu") keep_freed_memory();
   prepare_last_words(job.run_folder, world.rank());
 
   std::map<std::string, std::string> facts = setup.decisive;

@@ -92,6 +92,25 @@ void product(const Bf16* a, int64_t a_stride, const Bf16* b, int64_t m, int64_t 
       tile<kAdd>(a + i * a_stride, a_stride, b + 2 * j, 2 * n, k / 2, c + i * c_stride + j, c_stride);
 }
 
+// To bf16. Denormals become zero, as they do in the products.
+RETRACE_INLINE HalfLanes rounded(const Lanes& v) {
+  return (HalfLanes)_mm512_cvtneps_pbh((__m512)v);
+}
+RETRACE_INLINE HalfLanes load_half(const Bf16* p) {
+  HalfLanes half;
+  __builtin_memcpy(&half, p, sizeof half);
+  return half;
+}
+RETRACE_INLINE void store_half(Bf16* p, const HalfLanes& half) {
+  __builtin_memcpy(p, &half, sizeof half);
+}
+// Two rows as one paired row.
+RETRACE_INLINE void store_pair(Bf16* out, const HalfLanes& even, const HalfLanes& odd) {
+  const BitLanes both = __builtin_convertvector(even, BitLanes) | __builtin_convertvector(odd, BitLanes)
+                                                                      << 16;
+  __builtin_memcpy(out, &both, sizeof both);
+}
+
 int64_t padded(int64_t count) {
   return (count + kBlock - 1) / kBlock * kBlock;
 }
@@ -104,19 +123,25 @@ void pair_columns(const Bf16* rows, int64_t stride, int64_t count, int64_t width
       std::memcpy(block + e * kBlock, rows + row * stride + e, 2 * sizeof(Bf16));
   }
 }
-// [rows / 2, e, 2]: b operands whose k are rows.
+// [rows / 2, e, 2]: b operands whose k are rows. The last row of an odd count pairs with zeros.
 void pair_rows(const Bf16* rows, int64_t stride, int64_t count, int64_t width, Bf16* out) {
-  for (int64_t row = 0; row < count; ++row)
-    for (int64_t e = 0; e < width; ++e) out[row / 2 * 2 * width + 2 * e + row % 2] = rows[row * stride + e];
+  for (int64_t row = 0; row < count; row += 2)
+    for (int64_t e = 0; e < width; e += kLanes) {
+      const Bf16* const at = rows + row * stride + e;
+      store_pair(out + row * width + 2 * e, load_half(at),
+                 row + 1 < count ? load_half(at + stride) : HalfLanes{});
+    }
 }
 void copy_rows(const Bf16* rows, int64_t stride, int64_t count, int64_t width, Bf16* out) {
   for (int64_t row = 0; row < count; ++row)
     std::memcpy(out + row * width, rows + row * stride, static_cast<size_t>(width) * sizeof(Bf16));
 }
-template <class T>
-void transpose(const T* rows, int64_t stride, int64_t count, int64_t width, T* out, int64_t out_stride) {
-  for (int64_t row = 0; row < count; ++row)
-    for (int64_t e = 0; e < width; ++e) out[e * out_stride + row] = rows[row * stride + e];
+// Blocks of 64 rows, each [e, 64].
+void transpose_blocks(const Bf16* rows, int64_t stride, int64_t count, int64_t width, Bf16* out) {
+  for (int64_t row = 0; row < count; ++row) {
+    Bf16* const column = out + row / kBlock * kBlock * width + row % kBlock;
+    for (int64_t e = 0; e < width; ++e) column[e * kBlock] = rows[row * stride + e];
+  }
 }
 
 // Lanes whose query stands before the key: minus infinity. Both count from the start of the diagonal tile.
@@ -124,12 +149,6 @@ RETRACE_INLINE Lanes masked(Lanes score, int64_t key, int64_t first_query) {
   const IntLanes lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return lane + static_cast<int32_t>(first_query) < static_cast<int32_t>(key) ? splat(-__builtin_inff())
                                                                               : score;
-}
-
-// Two rows of fp32 as one paired row of bf16.
-RETRACE_INLINE void store_pair(Bf16* out, const Lanes& even, const Lanes& odd) {
-  const BitLanes both = bf16_bits(even) | (bf16_bits(odd) << 16);
-  __builtin_memcpy(out, &both, sizeof both);
 }
 
 // The online softmax over one tile of scores [key, query]: probabilities go to `paired`, the running maximum
@@ -150,7 +169,7 @@ void softmax_tile(float* scores, float scale, bool diagonal, Bf16* paired, float
       const Lanes even = exp(load(scores + key * kBlock + g, kLanes) - top);
       const Lanes odd = exp(load(scores + (key + 1) * kBlock + g, kLanes) - top);
       sum += even + odd;
-      store_pair(paired + key * kBlock + 2 * g, even, odd);
+      store_pair(paired + key * kBlock + 2 * g, rounded(even), rounded(odd));
     }
     const Lanes shrink = exp(before - top);
     store(sums + g, load(sums + g, kLanes) * shrink + sum, kLanes);
@@ -165,17 +184,17 @@ void gradient_tile(const float* scores, const float* dp, float scale, bool diago
                    const float* delta, Bf16* p_rows, Bf16* ds_rows, Bf16* ds_paired) {
   for (int64_t key = 0; key < kBlock; key += 2)
     for (int64_t g = 0; g < kBlock; g += kLanes) {
-      Lanes ds[2];
+      const int64_t at = key * kBlock + g;
+      HalfLanes ds[2];
       for (int64_t i = 0; i < 2; ++i) {
-        const int64_t at = (key + i) * kBlock + g;
-        Lanes score = load(scores + at, kLanes) * scale;
+        Lanes score = load(scores + at + i * kBlock, kLanes) * scale;
         if (diagonal) score = masked(score, key + i, g);
         const Lanes p = exp(score - load(lse + g, kLanes));
-        ds[i] = p * (load(dp + at, kLanes) - load(delta + g, kLanes)) * scale;
-        store(p_rows + at, p, kLanes);
-        store(ds_rows + at, ds[i], kLanes);
+        ds[i] = rounded(p * (load(dp + at + i * kBlock, kLanes) - load(delta + g, kLanes)) * scale);
+        store_half(p_rows + at + i * kBlock, rounded(p));
+        store_half(ds_rows + at + i * kBlock, ds[i]);
       }
-      store_pair(ds_paired + key * kBlock + 2 * g, ds[0], ds[1]);
+      store_pair(ds_paired + at + g, ds[0], ds[1]);
     }
 }
 
@@ -188,7 +207,7 @@ void attention_head_forward(const HeadRows& head, Bf16* out, int64_t out_stride,
   const Scratch<Bf16> k(rows * width), v_transposed(width * rows), q(rows * width), p(kBlock * kBlock);
   const Scratch<float> scores(kBlock * kBlock), sum_out(width * kBlock), highest(kBlock), sums(kBlock);
   copy_rows(head.k, head.stride, count, width, k.at(0));
-  transpose(head.v, head.stride, count, width, v_transposed.at(0), rows);
+  transpose_blocks(head.v, head.stride, count, width, v_transposed.at(0));
   pair_columns(head.q, head.stride, count, width, q.at(0));
   for (int64_t query = 0; query < count; query += kBlock) {
     for (int64_t i = 0; i < kBlock; ++i) {
@@ -201,7 +220,8 @@ void attention_head_forward(const HeadRows& head, Bf16* out, int64_t out_stride,
                      kBlock);
       softmax_tile(scores.at(0), scale, key == query, p.at(0), highest.at(0), sums.at(0), sum_out.at(0),
                    width);
-      product<true>(v_transposed.at(key), rows, p.at(0), width, kBlock, kBlock, sum_out.at(0), kBlock);
+      product<true>(v_transposed.at(key * width), kBlock, p.at(0), width, kBlock, kBlock, sum_out.at(0),
+                    kBlock);
     }
     for (int64_t i = 0; i < kBlock && query + i < count; ++i) {
       float row[kBlock];
@@ -227,7 +247,7 @@ void attention_head_backward(const HeadRows& head, const Bf16* out, const Bf16* 
       dq_transposed(width * rows), dk_block(kBlock * width), dv_block(kBlock * width);
   copy_rows(head.k, head.stride, count, width, k.at(0));
   copy_rows(head.v, head.stride, count, width, v.at(0));
-  transpose(head.k, head.stride, count, width, k_transposed.at(0), rows);
+  transpose_blocks(head.k, head.stride, count, width, k_transposed.at(0));
   pair_columns(head.q, head.stride, count, width, q.at(0));
   pair_rows(head.q, head.stride, count, width, q_rows.at(0));
   pair_columns(dout, out_stride, count, width, go.at(0));
@@ -250,15 +270,18 @@ void attention_head_backward(const HeadRows& head, const Bf16* out, const Bf16* 
                     p_rows.at(0), ds_rows.at(0), ds_paired.at(0));
       product<true>(p_rows.at(0), kBlock, go_rows.at(at), kBlock, width, kBlock, dv_block.at(0), width);
       product<true>(ds_rows.at(0), kBlock, q_rows.at(at), kBlock, width, kBlock, dk_block.at(0), width);
-      product<true>(k_transposed.at(key), rows, ds_paired.at(0), width, kBlock, kBlock,
-                    dq_transposed.at(query), rows);
+      product<true>(k_transposed.at(key * width), kBlock, ds_paired.at(0), width, kBlock, kBlock,
+                    dq_transposed.at(at), kBlock);
     }
     const size_t bytes =
         static_cast<size_t>((count - key < kBlock ? count - key : kBlock) * width) * sizeof(float);
     std::memcpy(dk + key * width, dk_block.at(0), bytes);
     std::memcpy(dv + key * width, dv_block.at(0), bytes);
   }
-  transpose(dq_transposed.at(0), rows, width, count, dq, width);
+  for (int64_t row = 0; row < count; ++row) {
+    const float* const column = dq_transposed.at(row / kBlock * kBlock * width + row % kBlock);
+    for (int64_t e = 0; e < width; ++e) dq[row * width + e] = column[e * kBlock];
+  }
 }
 
 }  // namespace avx512bf16

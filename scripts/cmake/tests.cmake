@@ -52,3 +52,12 @@ foreach(script ${peer_tests})
   set_tests_properties("peers: ${peer}" PROPERTIES LABELS peers TIMEOUT 1200 SKIP_RETURN_CODE 77
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endforeach()
+# Comparisons that take longer than a minute: tests/peers/slow_*.py, part of scripts/test --slow.
+file(GLOB slow_peer_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/peers/slow_*.py)
+foreach(script ${slow_peer_tests})
+  get_filename_component(peer ${script} NAME_WE)
+  string(REPLACE "slow_" "" peer ${peer})
+  add_test(NAME "slow: ${peer}" COMMAND ${PROJECT_SOURCE_DIR}/scripts/peer-python ${script} $<TARGET_FILE:retrace>)
+  set_tests_properties("slow: ${peer}" PROPERTIES LABELS slow TIMEOUT 3600 SKIP_RETURN_CODE 77
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endforeach()

@@ -35,6 +35,9 @@ TEST_CASE("pre-tokenizers cut as their families do", "[unit]") {
   // U+180E is no blank, the long s matches 's without regard to case.
   REQUIRE(pieces({kLlama3Pattern}, " \u180e") == Pieces{" \u180e"});
   REQUIRE(pieces({kLlama3Pattern}, "a'\u017f") == Pieces{"a", "'\u017f"});
+  // A letter and digits that came with Unicode 16.
+  REQUIRE(pieces({kLlama3Pattern}, "\U00010d4a'll") == Pieces{"\U00010d4a", "'ll"});
+  REQUIRE(pieces({kLlama3Pattern}, "12\U00010d41\U00010d41") == Pieces{"12\U00010d41", "\U00010d41"});
   REQUIRE(pieces({}, "whole") == Pieces{"whole"});
 }
 

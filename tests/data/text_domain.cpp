@@ -101,4 +101,22 @@ TEST_CASE("a text domain without texts, or a line without one, is refused with i
   REQUIRE_THROWS_AS(text_domains(s.config), Error);
 }
 
+TEST_CASE("any number of threads packs texts to the same bytes", "[unit]") {
+  Setting s;
+  std::string lines;
+  for (int i = 0; i < 3000; ++i)  // about four batches, texts of very different lengths
+    lines +=
+        fmt::format("{{\"text\": \"{} {}\"}}\n", i, std::string(static_cast<size_t>(i * 7919 % 3000), 'y'));
+  write_file(s.temp / "in.jsonl", lines);
+  for (const int threads : {1, 2, 5})
+    pack_text_domain(s.config, {"prose", s.temp / "in.jsonl", s.temp / fmt::format("out-{}", threads),
+                                s.tokenizer, threads});
+  const auto names = list_folder(s.temp / "out-1");
+  REQUIRE(names.size() > 3);
+  for (const std::string& name : names)
+    for (const int threads : {2, 5})
+      REQUIRE(read_file(s.temp / "out-1" / name) ==
+              read_file(s.temp / fmt::format("out-{}", threads) / name));
+}
+
 }  // namespace retrace::data

@@ -1,6 +1,7 @@
-// The program's side of tests/peers/test_llama.py: loss and all gradients of a HF folder on a given batch, as
-// raw fp32 files. RETRACE_GRAD_MODEL = folder, RETRACE_GRAD_BATCH = JSON {"ids", "labels", "weights",
-// "starts", "recompute"}, RETRACE_GRAD_OUT = folder to fill with NAME.f32 and loss.txt.
+// The program's side of comparisons with transformers: loss, each label's nll and all gradients of a HF
+// folder on a given batch, as raw fp32 files. RETRACE_GRAD_MODEL = folder, RETRACE_GRAD_BATCH = JSON {"ids",
+// "labels", "weights", "starts", "recompute"}, RETRACE_GRAD_OUT = folder to fill with NAME.f32, nll.bin and
+// loss.txt.
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
 
@@ -44,8 +45,7 @@ TEST_CASE("gradients of a HF folder, written for the comparison with transformer
   const char* const folder = std::getenv("RETRACE_GRAD_MODEL");
   const char* const batch_file = std::getenv("RETRACE_GRAD_BATCH");
   const char* const out = std::getenv("RETRACE_GRAD_OUT");
-  if (!folder || !batch_file || !out)
-    SKIP("RETRACE_GRAD_MODEL, _BATCH and _OUT are set by tests/peers/test_llama.py");
+  if (!folder || !batch_file || !out) SKIP("RETRACE_GRAD_MODEL, _BATCH and _OUT are set by tests/peers");
   const Json json = parse_json(read_file(batch_file), batch_file);
   const Batch batch = {tensor_of<int64_t>(json, "ids"),
                        tensor_of<int64_t>(json, "labels"),
@@ -58,5 +58,7 @@ TEST_CASE("gradients of a HF folder, written for the comparison with transformer
   for (const auto& [name, gradient] : model.named(model.gradients))
     write_file(fs::path(out) / (name + ".f32"),
                {static_cast<const char*>(gradient.data_ptr()), static_cast<size_t>(gradient.nbytes())});
+  write_file(fs::path(out) / "nll.bin",
+             {static_cast<const char*>(result.nll_t.data_ptr()), static_cast<size_t>(result.nll_t.nbytes())});
   write_file(fs::path(out) / "loss.txt", fmt::format("{:.17g}\n", result.loss_sum));
 }
