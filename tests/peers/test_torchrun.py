@@ -77,12 +77,19 @@ def killed_ranks(bench, name, **environment):
     return ports
 
 
-def agents(bench, name, nodes, log, port, **environment):
+# An agent that has imported what it needs and waits for a file: it joins when it is told to.
+LATE = ("import os, sys, time, torch.distributed.run as r\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)\n"
+        "r.main(['--no-python', *sys.argv[2:]])")
+
+
+def agent(bench, name, nodes, log, port, more=(), after=None):
     """Starts one agent more of a job whose rendezvous the first of them serves."""
-    conf = "last_call_timeout=2,keep_alive_interval=1,keep_alive_max_attempt=3,join_timeout=120"
+    conf = "last_call_timeout=12,keep_alive_interval=1,keep_alive_max_attempt=3,join_timeout=120"
     options = ["--nnodes", nodes, "--nproc-per-node", "1", "--max-restarts", "3", "--rdzv-backend", "c10d", "--rdzv-conf", conf,
                "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", name, "--local-addr", "127.0.0.1"]
-    return bench.start(name, options, log, **environment)
+    words = [*options, *bench.arguments(bench.work / name), *more]
+    launcher = [sys.executable, "-c", LATE, after] if after else l.torchrun()
+    return l.start([*launcher, *words], log, OMP_NUM_THREADS="1")
 
 
 def two_agents(bench):
@@ -90,7 +97,7 @@ def two_agents(bench):
     name, run = "two-agents", bench.work / "two-agents"
     with bench.log(name) as log:
         port = l.free_port()
-        both = [agents(bench, name, "2", log, port) for _ in range(2)]
+        both = [agent(bench, name, "2", log, port) for _ in range(2)]
         l.wait_until(f"{name}: step 40", lambda: l.newest_step(run) >= 40 and len(l.ranks_of(run)) == 2, process=both[0])
         l.kill_rank(run, 1)
         counts = []
@@ -107,29 +114,40 @@ def two_agents(bench):
 
 def elastic(bench):
     """An agent is lost with its rank, the other goes on alone; a new one joins, and both go on."""
-    name, run = "elastic", bench.work / "elastic"
+    name, run, word = "elastic", bench.work / "elastic", bench.work / "join"
+    # Large enough that a rank alone is still at work when the new agent joins.
+    more = ["model.hidden_size=256", "model.intermediate_size=512", "optim.lr=1e-3", "train.steps=400"]
+    with bench.log("elastic-twin") as log:
+        bench.ended_well("elastic-twin", l.start([*bench.arguments(bench.work / "elastic-twin"), *more, "--nproc", "2"], log))
     with bench.log(name) as log:
         port = l.free_port()
-        first = agents(bench, name, "1:2", log, port)
-        second = agents(bench, name, "1:2", log, port)
+        first = agent(bench, name, "1:2", log, port, more)
+        second = agent(bench, name, "1:2", log, port, more)
+        third = agent(bench, name, "1:2", log, port, more, after=word)
         world = lambda: {l.environment_of(pid).get("WORLD_SIZE") for pid in l.ranks_of(run).values()}
-        l.wait_until(f"{name}: step 20 of two", lambda: l.newest_step(run) >= 20 and world() == {"2"}, process=first)
-        lost = next(pid for pid in l.ranks_of(run).values() if l.parent_of(pid) == second.pid)
-        second.kill()
-        os.kill(lost, signal.SIGKILL)
-        second.wait()
-        begun = l.newest_step(run)
-        l.wait_until(f"{name}: one goes on alone", lambda: world() == {"1"} and l.newest_step(run) >= begun + 10, process=first)
-        alone = l.newest_step(run)
-        third = agents(bench, name, "1:2", log, port)
-        l.wait_until(f"{name}: two go on", lambda: world() == {"2"} and l.newest_step(run) >= alone + 5, process=first)
-        for process in (first, third):
-            bench.ended_well(name, process)
+        try:
+            l.wait_until(f"{name}: step 20 of two", lambda: l.newest_step(run) >= 20 and world() == {"2"}, process=first)
+            lost = next(pid for pid in l.ranks_of(run).values() if l.parent_of(pid) == second.pid)
+            second.kill()
+            os.kill(lost, signal.SIGKILL)
+            second.wait()
+            begun = l.newest_step(run)
+            l.wait_until(f"{name}: one goes on alone", lambda: world() == {"1"} and l.newest_step(run) >= begun + 10,
+                         process=first)
+            word.touch()
+            l.wait_until(f"{name}: two go on", lambda: world() == {"2"}, process=first)
+            joined = l.newest_step(run)
+            for process in (first, third):
+                bench.ended_well(name, process)
+        finally:
+            for process in (first, second, third):
+                process.kill()
     # Sums over another number of ranks differ in their last bits.
-    ours, theirs = l.losses(run), l.losses(bench.work / "twin")
+    ours, theirs = l.losses(run), l.losses(bench.work / "elastic-twin")
     worst = max(abs(a / b - 1) for a, b in zip(ours, theirs))
-    assert len(ours) == len(theirs) and worst < 1e-3, f"{name}: losses differ by {worst:.1e}"
-    print(f"{name}: 2 ranks, 1, then 2 again; worst relative difference of a loss {worst:.1e}")
+    assert len(ours) == len(theirs) and worst < 1e-2, f"{name}: losses differ by {worst:.1e}"
+    print(f"{name}: 2 ranks, 1 from step {begun}, 2 again from step {joined}; of {len(ours)} losses none is further than "
+          f"{worst:.1e} from the undisturbed run's")
 
 
 def killed_loop(bench):
