@@ -82,14 +82,14 @@ LATE = ("import os, sys, time, torch.distributed.run as r\nwhile not os.path.exi
         "r.main(['--no-python', *sys.argv[2:]])")
 
 
-def agent(bench, name, nodes, log, port, more=(), after=None):
+def agent(bench, name, nodes, log, port, more=(), after=None, **environment):
     """Starts one agent more of a job whose rendezvous the first of them serves."""
     conf = "last_call_timeout=12,keep_alive_interval=1,keep_alive_max_attempt=3,join_timeout=120"
     options = ["--nnodes", nodes, "--nproc-per-node", "1", "--max-restarts", "3", "--rdzv-backend", "c10d", "--rdzv-conf", conf,
                "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", name, "--local-addr", "127.0.0.1"]
     words = [*options, *bench.arguments(bench.work / name), *more]
     launcher = [sys.executable, "-c", LATE, after] if after else l.torchrun()
-    return l.start([*launcher, *words], log, OMP_NUM_THREADS="1")
+    return l.start([*launcher, *words], log, OMP_NUM_THREADS="1", **environment)
 
 
 def two_agents(bench):
@@ -115,15 +115,17 @@ def two_agents(bench):
 def elastic(bench):
     """An agent is lost with its rank, the other goes on alone; a new one joins, and both go on."""
     name, run, word = "elastic", bench.work / "elastic", bench.work / "join"
+    # torch 2.11 tells a new agent nothing of a store that older agents share: it must not be shared.
+    fresh = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     # Large enough that a rank alone is still at work when the new agent joins.
     more = ["model.hidden_size=256", "model.intermediate_size=512", "optim.lr=1e-3", "train.steps=400"]
     with bench.log("elastic-twin") as log:
         bench.ended_well("elastic-twin", l.start([*bench.arguments(bench.work / "elastic-twin"), *more, "--nproc", "2"], log))
     with bench.log(name) as log:
         port = l.free_port()
-        first = agent(bench, name, "1:2", log, port, more)
-        second = agent(bench, name, "1:2", log, port, more)
-        third = agent(bench, name, "1:2", log, port, more, after=word)
+        first = agent(bench, name, "1:2", log, port, more, **fresh)
+        second = agent(bench, name, "1:2", log, port, more, **fresh)
+        third = agent(bench, name, "1:2", log, port, more, word, **fresh)
         world = lambda: {l.environment_of(pid).get("WORLD_SIZE") for pid in l.ranks_of(run).values()}
         try:
             l.wait_until(f"{name}: step 20 of two", lambda: l.newest_step(run) >= 20 and world() == {"2"}, process=first)
