@@ -31,8 +31,8 @@ class FlatLayout {
   int64_t first_chunk(int u) const { return first_chunk_[static_cast<size_t>(u)]; }  // in global order
   int64_t total_chunks() const { return first_chunk_.back(); }
 
-  // Ranks own equal numbers of chunks of every unit, in rank order; the last ones may be padding, in memory and
-  // in transfers, never in a checkpoint.
+  // Ranks own equal numbers of chunks of every unit, in rank order; the last ones may be padding, in memory
+  // and in transfers, never in a checkpoint.
   int64_t chunks_per_rank(int u, int world) const { return (num_chunks(u) + world - 1) / world; }
   int64_t elements_per_rank(int u, int world) const { return chunks_per_rank(u, world) * chunk_; }
   // First and last + 1 chunk of the unit that are real and belong to `rank`.

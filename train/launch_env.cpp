@@ -58,8 +58,8 @@ LaunchEnv from_slurm(const GetEnv& get) {
   env.local_rank = number(get, "SLURM_LOCALID", 0);
   const int nodes = std::max(1, number(get, "SLURM_STEP_NUM_NODES", 1));
   const auto counts = get("SLURM_STEP_TASKS_PER_NODE");
-  env.local_size = counts ? slurm_tasks_of_node(*counts, number(get, "SLURM_NODEID", 0))
-                          : (env.size + nodes - 1) / nodes;
+  env.local_size =
+      counts ? slurm_tasks_of_node(*counts, number(get, "SLURM_NODEID", 0)) : (env.size + nodes - 1) / nodes;
   const std::string job = get("SLURM_JOB_ID").value_or("0") + "." + get("SLURM_STEP_ID").value_or("0");
   env.job = job;
   env.master_port = number(get, "MASTER_PORT", derived_port(job));

@@ -21,8 +21,8 @@ using GetEnv = std::function<std::optional<std::string>(const std::string&)>;
 std::optional<std::string> process_environment(const std::string& name);
 
 // Reads RANK and WORLD_SIZE (torchrun, our own launcher), OMPI_COMM_WORLD_RANK, SLURM_PROCID under srun, in
-// this order: inside Slurm, mpirun's and torchrun's ranks see Slurm's names too. Error{usage} naming a variable
-// that is missing or no number.
+// this order: inside Slurm, mpirun's and torchrun's ranks see Slurm's names too. Error{usage} naming a
+// variable that is missing or no number.
 LaunchEnv read_launch_env(const GetEnv& get = process_environment);
 
 // Whether this process is to start `nproc` ranks of its own: nobody did, or srun or mpirun started it alone.

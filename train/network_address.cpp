@@ -18,11 +18,10 @@ std::string source_address(const addrinfo& to) {
   sockaddr_storage own{};
   socklen_t length = sizeof own;
   std::array<char, NI_MAXHOST> text{};
-  const bool known =
-      ::connect(fd, to.ai_addr, to.ai_addrlen) == 0 &&
-      ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &length) == 0 &&
-      ::getnameinfo(reinterpret_cast<const sockaddr*>(&own), length, text.data(),
-                    static_cast<socklen_t>(text.size()), nullptr, 0, NI_NUMERICHOST) == 0;
+  const bool known = ::connect(fd, to.ai_addr, to.ai_addrlen) == 0 &&
+                     ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &length) == 0 &&
+                     ::getnameinfo(reinterpret_cast<const sockaddr*>(&own), length, text.data(),
+                                   static_cast<socklen_t>(text.size()), nullptr, 0, NI_NUMERICHOST) == 0;
   ::close(fd);
   return known ? text.data() : "";
 }

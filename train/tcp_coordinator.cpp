@@ -74,8 +74,7 @@ class TcpCoordinator final : public Coordinator {
   bool lease(const std::string& key, const std::string& holder, double ttl_s) override {
     const auto raw = raw_value(key);
     if (raw && !may_take(*raw, key, holder)) return false;
-    const std::string written =
-        stamped(fmt::format("{}|{}", static_cast<int64_t>(ttl_s * 1000), holder));
+    const std::string written = stamped(fmt::format("{}|{}", static_cast<int64_t>(ttl_s * 1000), holder));
     // Against the stamped value: a renewal by its holder since then makes this fail.
     return guarded(key, [&] { return store_->compareSet(prefix_ + key, raw.value_or(""), written); }) ==
            written;

@@ -17,7 +17,8 @@ namespace retrace::train {
 class Watchdog {
  public:
   // Waits until the ranks that this one watches have joined (rank 0 watches all, the others rank 0). The
-  // store connection must be this watchdog's own; launcher_serves: not rank 0 serves it. Error{distributed} names who did not come.
+  // store connection must be this watchdog's own; launcher_serves: not rank 0 serves it. Error{distributed}
+  // names who did not come.
   Watchdog(std::shared_ptr<c10d::Store> store, const std::string& prefix, int rank, int size,
            double timeout_s, bool launcher_serves);
   ~Watchdog();

@@ -69,8 +69,8 @@ World::World(const LaunchEnv& env, double timeout_s, const std::string& device)
   coordinator_ = make_tcp_coordinator(peers_->talk_store, prefix + "keys/", env.rank);
   peers_->watchdog = std::make_unique<Watchdog>(peers_->watch_store, prefix + "watch/", env.rank, env.size,
                                                 timeout_s, env.agent_store);
-  collectives_ = make_gloo_collectives(
-      *peers_->group_store, {prefix + "group", env.rank, env.size, timeout_s, roll.address});
+  collectives_ = make_gloo_collectives(*peers_->group_store,
+                                       {prefix + "group", env.rank, env.size, timeout_s, roll.address});
   if (device == "cuda")
     collectives_ = make_nccl_collectives(*peers_->group_store, std::move(collectives_),
                                          {prefix + "nccl", env.local_rank, timeout_s});

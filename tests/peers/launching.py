@@ -122,7 +122,7 @@ def ranks_of(run):
     return found
 
 
-def wait_until(what, condition, timeout_s=120, process=None):
+def wait_until(what, condition, timeout_s=300, process=None):
     end = time.monotonic() + timeout_s
     while not condition():
         if process is not None and process.poll() is not None:

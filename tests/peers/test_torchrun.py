@@ -35,7 +35,7 @@ class Bench:
         return (self.work / f"{name}.log").read_text(errors="replace")
 
     def ended_well(self, name, process):
-        assert process.wait(240) == 0, f"{name} ended with {process.returncode}:\n{self.text(name)[-6000:]}"
+        assert process.wait(480) == 0, f"{name} ended with {process.returncode}:\n{self.text(name)[-6000:]}"
 
     def check_same(self, run, twin):
         assert l.losses(self.work / run) == l.losses(self.work / twin), f"{run}: other losses than {twin}"
@@ -118,7 +118,7 @@ def elastic(bench):
     # torch 2.11 tells a new agent nothing of a store that older agents share: it must not be shared.
     fresh = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     # Large enough that a rank alone is still at work when the new agent joins.
-    more = ["model.hidden_size=256", "model.intermediate_size=512", "optim.lr=1e-3", "train.steps=400"]
+    more = ["model.hidden_size=256", "model.intermediate_size=512", "optim.lr=1e-4", "train.steps=300"]
     with bench.log("elastic-twin") as log:
         bench.ended_well("elastic-twin", l.start([*bench.arguments(bench.work / "elastic-twin"), *more, "--nproc", "2"], log))
     with bench.log(name) as log:
@@ -144,10 +144,10 @@ def elastic(bench):
         finally:
             for process in (first, second, third):
                 process.kill()
-    # Sums over another number of ranks differ in their last bits.
+    # Sums over another number of ranks differ in their last bits, which a small learning rate keeps small.
     ours, theirs = l.losses(run), l.losses(bench.work / "elastic-twin")
     worst = max(abs(a / b - 1) for a, b in zip(ours, theirs))
-    assert len(ours) == len(theirs) and worst < 1e-2, f"{name}: losses differ by {worst:.1e}"
+    assert len(ours) == len(theirs) and worst < 1e-3, f"{name}: losses differ by {worst:.1e}"
     print(f"{name}: 2 ranks, 1 from step {begun}, 2 again from step {joined}; of {len(ours)} losses none is further than "
           f"{worst:.1e} from the undisturbed run's")
 

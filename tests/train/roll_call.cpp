@@ -51,10 +51,10 @@ TEST_CASE("roll call: all ranks of an attempt get one name, the next attempt ano
 
 TEST_CASE("roll call: every rank that came is told who did not", "[unit]") {
   const Store store;
-  for (auto& [ranks, missing] : std::vector<std::pair<std::vector<int>, std::string>>{
-           {{0, 2}, "rank 1 did not join within 0.5 s"},
-           {{0}, "ranks 1, 2 did not join within 0.5 s"},
-           {{1, 2}, "rank 0 did not join within 0.5 s"}}) {
+  for (auto& [ranks, missing] :
+       std::vector<std::pair<std::vector<int>, std::string>>{{{0, 2}, "rank 1 did not join within 0.5 s"},
+                                                             {{0}, "ranks 1, 2 did not join within 0.5 s"},
+                                                             {{1, 2}, "rank 0 did not join within 0.5 s"}}) {
     auto calls = store.start(ranks, 3, 0.5);
     for (auto& call : calls) {
       try {

@@ -153,7 +153,8 @@ TEST_CASE("a checkpoint is read on chunks of another size than its own", "[unit]
       MadeUp read(false, world, false, chunk_kib);
       for (auto& s : read.shards) read_part(StateReader(temp.path() / "written", written), *s);
       const std::string to = fmt::format("read-{}", ++turn);
-      REQUIRE(read.save(temp.path() / to).root == MadeUp(false, 1, true, chunk_kib).save(temp.path() / "w1").root);
+      REQUIRE(read.save(temp.path() / to).root ==
+              MadeUp(false, 1, true, chunk_kib).save(temp.path() / "w1").root);
       fs::remove_all(temp.path() / "w1");
     }
 }
