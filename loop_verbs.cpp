@@ -36,7 +36,7 @@ int run_loop(const Call& call, const Schema& schema) {
   const Recipe recipe = load_recipe(call, schema);
   const auto run = recipe.get<RunConfig>();
   const auto env = train::read_launch_env();
-  if (env.launcher == "none" && run.nproc > 1)
+  if (train::starts_own_ranks(env, run.nproc))
     return launch_ranks(call.argv, static_cast<int>(run.nproc),
                         recipe.get<train::CheckpointConfig>().grace_s);
   install_signal_handlers();

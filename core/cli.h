@@ -43,7 +43,7 @@ struct Verb {
 // TORCHELASTIC_ERROR_FILE on failure under a launcher. Standard output that cannot be written is a failure.
 int run_command_line(int argc, char** argv, const std::vector<Verb>& verbs, const Schema& schema);
 Call parse_call(const std::vector<std::string>& argv, const Verb& verb, const Schema& schema);
-// RANK, SLURM_PROCID or OMPI_COMM_WORLD_RANK; 0 without a launcher.
+// RANK, OMPI_COMM_WORLD_RANK or SLURM_PROCID, in this order; 0 without a launcher.
 int rank_from_environment();
 
 std::string completion_script(const std::string& shell, const std::vector<Verb>& verbs, const Schema& schema);

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <new>
@@ -16,7 +15,7 @@
 #include "core/cli.h"
 #include "core/cli_help.h"
 #include "core/files.h"
-#include "core/json.h"
+#include "core/launcher_error.h"
 #include "core/log.h"
 #include "core/text.h"
 
@@ -105,24 +104,6 @@ int dispatch(const std::vector<std::string>& argv, const std::vector<Verb>& verb
   return verb.run(call, schema);
 }
 
-void write_launcher_error(const std::string& message, int status) {
-  const char* path = std::getenv("TORCHELASTIC_ERROR_FILE");
-  if (path == nullptr || *path == 0) return;
-  Json extra;
-  extra["py_callstack"] = message;
-  extra["timestamp"] = std::to_string(std::time(nullptr));
-  extra["rank"] = rank_from_environment();
-  extra["exit_status"] = status;
-  Json content;
-  content["message"]["message"] = message;
-  content["message"]["extraInfo"] = std::move(extra);
-  try {
-    write_file(path, to_text(content));
-  } catch (const std::exception& error) {
-    warn("cannot write TORCHELASTIC_ERROR_FILE: {}", error.what());
-  }
-}
-
 void report(const std::string& message, const std::string& hint, int status) {
   print_failure(message, hint);
   write_launcher_error(hint.empty() ? message : message + " (hint: " + hint + ")", status);
@@ -131,7 +112,7 @@ void report(const std::string& message, const std::string& hint, int status) {
 }  // namespace
 
 int rank_from_environment() {
-  for (const char* name : {"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"}) {
+  for (const char* name : {"RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"}) {
     const char* text = std::getenv(name);
     if (text == nullptr || *text == 0) continue;
     char* end = nullptr;

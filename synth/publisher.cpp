@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "synth/item_summary.h"
-#include "synth/show.h"
+#include "synth/view/page.h"
 
 namespace retrace::synth {
 
@@ -44,7 +44,7 @@ void Publisher::add(const Trajectory& trajectory, const Json& summary) {
   const double rank = example_value(summary);
   if (rank <= example_rank_) return;
   example_rank_ = rank;
-  example_ = trajectory_html(trajectory, {variant_of(config_.variant), config_.style});
+  example_ = trajectory;
 }
 
 void Publisher::add_candidates(std::string_view lines) {
@@ -57,7 +57,9 @@ void Publisher::finish(int round, const std::string& fold, Json done) {
   writer_->finish();
   candidates_.commit();
   const std::string summary = to_text(finished_total(std::move(total_), round, fold), 1) + "\n";
-  write_file(out_ / "example.html", example_);
+  const fs::path beside = out_ / shard_name(0);
+  write_file(out_ / "example.html",
+             example_ ? trajectory_page(*example_, read_search_log(beside, *example_)) : "");
   write_file(out_ / "summary.json", summary);
   done["trajectories"] = n_records_;
   done["summary"] = sha256_hex(summary);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/files.h"
@@ -31,7 +32,7 @@ class Publisher {
   StagedFile candidates_;
   std::unique_ptr<TrajectoryWriter> writer_;
   Json total_;
-  std::string example_;
+  std::optional<Trajectory> example_;  // its page becomes example.html
   double example_rank_ = 0;
 };
 

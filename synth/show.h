@@ -20,8 +20,4 @@ struct ShowOptions {
 // read from the candidates.jsonl beside the shard, if there is one.
 bool show_trajectory(const std::filesystem::path& file, const ShowOptions& options, std::ostream& out);
 
-// A fragment: one <details> a sub-agent; each segment a <span class="seg trained ROLE"> or
-// <span class="seg masked ROLE">, by the default loss weights of its kind. No script, no style of its own.
-std::string trajectory_html(const Trajectory& t, const RenderOptions& options);
-
 }  // namespace retrace::synth

@@ -67,7 +67,12 @@ std::optional<Manifest> load_newest(World& world, Shards& shards, const fs::path
     });
     const std::string problem = agree(world, turn_key + "/outcome", mine);
     if (refusal) throw *refusal;
-    if (problem.empty()) return manifest;
+    if (problem.empty()) {
+      if (world.first() && manifest->chunk_elements != shards.layout().chunk_elements())
+        warn("'{}' was written in chunks of another size: what follows is not bit-equal to going on in those",
+             folder.string());
+      return manifest;
+    }
     if (!only.empty())
       throw Error(Code::corrupt, fmt::format("cannot resume: {}", problem), "", folder.string());
     if (world.first()) warn("refusing '{}': {}", folder.string(), problem);

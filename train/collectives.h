@@ -68,7 +68,7 @@ struct GlooOptions {
   std::string prefix;  // of its keys in the store
   int rank = 0, size = 1;
   double timeout_s = 600;
-  bool one_machine = false;  // talk through the loopback interface, unless GLOO_SOCKET_IFNAME names another
+  std::string address;  // of this machine, to be reached by, unless GLOO_SOCKET_IFNAME names an interface
 };
 // A Gloo group over `store`, which must have come from connect_store. Error{distributed} when a peer is lost
 // or silent for timeout_s.

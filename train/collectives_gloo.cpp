@@ -43,8 +43,8 @@ class Gloo final : public Collectives {
       const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
       if (interface && *interface)
         options->devices = {c10d::ProcessGroupGloo::createDeviceForInterface(interface)};
-      else if (wanted.one_machine)
-        options->devices = {c10d::ProcessGroupGloo::createDeviceForInterface("lo")};
+      else if (!wanted.address.empty())
+        options->devices = {c10d::ProcessGroupGloo::createDeviceForHostname(wanted.address)};
       else
         options->devices = {c10d::ProcessGroupGloo::createDefaultDevice()};
       const auto keys = c10::make_intrusive<c10d::PrefixStore>(wanted.prefix, store_);

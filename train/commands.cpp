@@ -129,7 +129,7 @@ int train_verb(const Call& call, const Schema& schema) {
   const auto nproc = call.integer("nproc", config.nproc);
   if (nproc < 1) throw Error(Code::usage, "--nproc needs a number of ranks above 0");
   const LaunchEnv env = read_launch_env();
-  if (env.launcher == "none" && nproc > 1)
+  if (starts_own_ranks(env, nproc))
     return launch_ranks(call.argv, static_cast<int>(nproc), recipe.get<CheckpointConfig>().grace_s);
   install_signal_handlers();
   if (std::getenv("RETRACE_LAUNCHER")) die_with_parent();

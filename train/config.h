@@ -127,7 +127,7 @@ struct CheckpointConfig {
             .unit("s")
             .at_least(0),
         field("chunk_kib", &C::chunk_kib,
-              "Unit of sharding, hashing and gradient norms: a power of two; 0 = by the model's size")
+              "Unit of sharding, hashing and gradient norms; 0 = by the model's size")
             .unit("KiB")
             .range(0, 65536)};
   }

@@ -9,13 +9,47 @@ namespace retrace::train {
 namespace {
 
 constexpr int64_t kElementsPerKib = 256;
-constexpr int64_t kChunksPerBlock = 64, kSmallestKib = 1, kLargestKib = 1024;
+constexpr int64_t kChunksPerBlock = 64, kSmallestKib = 1, kLargestKib = 1024, kLeastOfLargeKib = 128,
+                  kLargestAllowedKib = 65536;
+constexpr double kPaddingAllowed = 0.01;
+constexpr int64_t kUsualRanks[] = {8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+
+int64_t quotient_up(int64_t n, int64_t d) {
+  return (n + d - 1) / d;
+}
+
+// Padding as a part of the model, at the worst of the usual numbers of ranks.
+double worst_padding(const std::vector<model::UnitLayout>& units, int64_t chunk) {
+  int64_t all = 0, most = 0;
+  for (const model::UnitLayout& unit : units) all += unit.size;
+  for (const int64_t ranks : kUsualRanks) {
+    int64_t held = 0;
+    for (const model::UnitLayout& unit : units)
+      held += quotient_up(quotient_up(unit.size, chunk), ranks) * ranks * chunk;
+    most = std::max(most, held);
+  }
+  return static_cast<double>(most - all) / static_cast<double>(all);
+}
+
+// The largest size whose padding is allowed, else that of least padding.
+int64_t chunk_kib_of_large_model(const std::vector<model::UnitLayout>& units) {
+  int64_t best = kLargestKib;
+  double least = worst_padding(units, best * kElementsPerKib);
+  for (int64_t kib = kLargestKib; kib >= kLeastOfLargeKib && least > kPaddingAllowed; --kib) {
+    const double padding = worst_padding(units, kib * kElementsPerKib);
+    if (padding >= least) continue;
+    least = padding;
+    best = kib;
+  }
+  return best;
+}
 
 int64_t fitting_chunk_kib(const std::vector<model::UnitLayout>& units) {
   int64_t smallest = units[1].size;
   for (size_t u = 1; u + 1 < units.size(); ++u) smallest = std::min(smallest, units[u].size);
   const auto kib = static_cast<uint64_t>(std::max<int64_t>(1, smallest / kChunksPerBlock / kElementsPerKib));
-  return std::clamp(static_cast<int64_t>(std::bit_floor(kib)), kSmallestKib, kLargestKib);
+  const auto found = std::clamp(static_cast<int64_t>(std::bit_floor(kib)), kSmallestKib, kLargestKib);
+  return found < kLargestKib ? found : chunk_kib_of_large_model(units);
 }
 
 }  // namespace
@@ -23,9 +57,9 @@ int64_t fitting_chunk_kib(const std::vector<model::UnitLayout>& units) {
 FlatLayout::FlatLayout(const model::LlamaConfig& config, int64_t chunk_kib) : config_(config) {
   for (const model::UnitSpec& spec : model::unit_specs(config)) units_.push_back(model::layout_of(spec));
   if (chunk_kib == 0) chunk_kib = fitting_chunk_kib(units_);
-  if (!std::has_single_bit(static_cast<uint64_t>(chunk_kib)))
-    throw Error(Code::recipe, fmt::format("checkpoint.chunk_kib = {} is no power of two", chunk_kib), "",
-                "checkpoint.chunk_kib");
+  if (chunk_kib < 1 || chunk_kib > kLargestAllowedKib)
+    throw Error(Code::recipe, fmt::format("checkpoint.chunk_kib = {} is no size of a chunk", chunk_kib),
+                fmt::format("1 to {}", kLargestAllowedKib), "checkpoint.chunk_kib");
   chunk_ = chunk_kib * kElementsPerKib;
   first_chunk_.push_back(0);
   for (int u = 0; u < num_units(); ++u) first_chunk_.push_back(first_chunk_.back() + num_chunks(u));

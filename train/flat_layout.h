@@ -19,8 +19,8 @@ struct Piece {
 
 class FlatLayout {
  public:
-  // chunk_kib 0: a size that gives the smallest block at least 64 chunks, between 1 KiB and 1 MiB.
-  // Error{recipe} if it is no power of two.
+  // chunk_kib 0: a size that gives the smallest block at least 64 chunks, between 1 KiB and 1 MiB; for models
+  // of larger blocks one that keeps padding low at 8 to 512 ranks. Error{recipe} if it is no size.
   FlatLayout(const model::LlamaConfig& config, int64_t chunk_kib);
 
   const model::LlamaConfig& config() const { return config_; }
@@ -31,7 +31,8 @@ class FlatLayout {
   int64_t first_chunk(int u) const { return first_chunk_[static_cast<size_t>(u)]; }  // in global order
   int64_t total_chunks() const { return first_chunk_.back(); }
 
-  // Ranks own equal numbers of chunks of every unit, in rank order; the last ones may be padding.
+  // Ranks own equal numbers of chunks of every unit, in rank order; the last ones may be padding, in memory
+  // and in transfers, never in a checkpoint.
   int64_t chunks_per_rank(int u, int world) const { return (num_chunks(u) + world - 1) / world; }
   int64_t elements_per_rank(int u, int world) const { return chunks_per_rank(u, world) * chunk_; }
   // First and last + 1 chunk of the unit that are real and belong to `rank`.

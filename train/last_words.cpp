@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/launcher_error.h"
 #include "core/log.h"
 
 namespace retrace::train {
@@ -91,6 +92,7 @@ void prepare_last_words(const fs::path& run_folder, int rank) {
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     ensure(::sigaction(number, &action, nullptr) == 0, "a signal handler can be installed");
   }
+  set_launcher_facts([] { return Json{{"step", last_step.load()}, {"phase", last_phase.load()}}; });
   prepared = true;
 }
 

@@ -23,9 +23,14 @@ int number(const GetEnv& get, const std::string& name, std::optional<int> fallba
   return value;
 }
 
-// A port that all processes of one job derive alike.
+[[noreturn]] std::string unreadable_nodes(const std::string& node_list) {
+  throw Error(Code::usage, fmt::format("cannot read the Slurm node list \"{}\"", node_list),
+              "set MASTER_ADDR to the host of rank 0", "SLURM_STEP_NODELIST");
+}
+
+// A port that all processes of one job derive alike, below those that Linux gives to outgoing connections.
 int derived_port(const std::string& job) {
-  return 20000 + static_cast<int>(xxh3_64(job) % 20000);
+  return 20000 + static_cast<int>(xxh3_64(job) % 12000);
 }
 
 LaunchEnv from_torchrun(const GetEnv& get) {
@@ -36,8 +41,7 @@ LaunchEnv from_torchrun(const GetEnv& get) {
   env.local_rank = number(get, "LOCAL_RANK", env.rank);
   env.local_size = number(get, "LOCAL_WORLD_SIZE", env.size);
   env.agent_store = get("TORCHELASTIC_USE_AGENT_STORE") == "True";
-  env.attempt =
-      get("TORCHELASTIC_RUN_ID").value_or("run") + "/" + get("TORCHELASTIC_RESTART_COUNT").value_or("0");
+  env.job = get("TORCHELASTIC_RUN_ID").value_or("run");
   if (env.size > 1) {
     env.master_addr = get("MASTER_ADDR").value_or("127.0.0.1");
     env.master_port = number(get, "MASTER_PORT");
@@ -53,9 +57,11 @@ LaunchEnv from_slurm(const GetEnv& get) {
   env.size = number(get, "SLURM_STEP_NUM_TASKS");
   env.local_rank = number(get, "SLURM_LOCALID", 0);
   const int nodes = std::max(1, number(get, "SLURM_STEP_NUM_NODES", 1));
-  env.local_size = (env.size + nodes - 1) / nodes;
+  const auto counts = get("SLURM_STEP_TASKS_PER_NODE");
+  env.local_size =
+      counts ? slurm_tasks_of_node(*counts, number(get, "SLURM_NODEID", 0)) : (env.size + nodes - 1) / nodes;
   const std::string job = get("SLURM_JOB_ID").value_or("0") + "." + get("SLURM_STEP_ID").value_or("0");
-  env.attempt = job + "/" + get("SLURM_RESTART_COUNT").value_or("0");
+  env.job = job;
   env.master_port = number(get, "MASTER_PORT", derived_port(job));
   if (const auto address = get("MASTER_ADDR"))
     env.master_addr = *address;
@@ -73,7 +79,7 @@ LaunchEnv from_openmpi(const GetEnv& get) {
   env.local_rank = number(get, "OMPI_COMM_WORLD_LOCAL_RANK", env.rank);
   env.local_size = number(get, "OMPI_COMM_WORLD_LOCAL_SIZE", env.size);
   const std::string job = get("PMIX_NAMESPACE").value_or(get("OMPI_MCA_ess_base_jobid").value_or("mpi"));
-  env.attempt = job;
+  env.job = job;
   env.master_port = number(get, "MASTER_PORT", derived_port(job));
   if (const auto address = get("MASTER_ADDR"))
     env.master_addr = *address;
@@ -91,28 +97,60 @@ std::optional<std::string> process_environment(const std::string& name) {
   return std::string(value);
 }
 
+bool starts_own_ranks(const LaunchEnv& env, int64_t nproc) {
+  return nproc > 1 && env.size == 1 && env.launcher != "torchrun" && env.launcher != "retrace";
+}
+
 std::string first_slurm_host(const std::string& node_list) {
-  const size_t end = node_list.find_first_of(",[");
-  const std::string prefix = node_list.substr(0, end);
-  if (prefix.empty() && (end == std::string::npos || node_list[end] != '['))
-    throw Error(Code::usage, fmt::format("cannot read the Slurm node list \"{}\"", node_list),
-                "set MASTER_ADDR to the host of rank 0", "SLURM_STEP_NODELIST");
-  if (end == std::string::npos || node_list[end] == ',') return prefix;
-  const size_t stop = node_list.find_first_of(",-]", end + 1);
-  if (stop == std::string::npos)
-    throw Error(Code::usage, fmt::format("cannot read the Slurm node list \"{}\"", node_list),
-                "set MASTER_ADDR to the host of rank 0", "SLURM_STEP_NODELIST");
-  return prefix + node_list.substr(end + 1, stop - end - 1);
+  std::string host;
+  for (size_t at = 0; at < node_list.size() && node_list[at] != ','; ++at) {
+    if (node_list[at] != '[') {
+      host += node_list[at];
+      continue;
+    }
+    const size_t stop = node_list.find_first_of(",-]", at), close = node_list.find(']', at);
+    if (close == std::string::npos) return unreadable_nodes(node_list);
+    host += node_list.substr(at + 1, stop - at - 1);
+    at = close;
+  }
+  return host.empty() ? unreadable_nodes(node_list) : host;
+}
+
+int slurm_tasks_of_node(const std::string& tasks_per_node, int node) {
+  const auto number_at = [&](size_t& at) {
+    int value = 0;
+    const char* const end = tasks_per_node.data() + tasks_per_node.size();
+    const auto [stop, problem] = std::from_chars(tasks_per_node.data() + at, end, value);
+    if (problem != std::errc() || value < 1)
+      throw Error(Code::usage, fmt::format("cannot read \"{}\" as tasks per node", tasks_per_node), "",
+                  "SLURM_STEP_TASKS_PER_NODE");
+    at = static_cast<size_t>(stop - tasks_per_node.data());
+    return value;
+  };
+  int before = 0;
+  for (size_t at = 0; at < tasks_per_node.size(); ++at) {
+    const int tasks = number_at(at);
+    int nodes = 1;
+    if (tasks_per_node.compare(at, 2, "(x") == 0) {
+      at += 2;
+      nodes = number_at(at);
+      ++at;  // the bracket
+    }
+    before += nodes;
+    if (node < before) return tasks;
+  }
+  throw Error(Code::usage, fmt::format("node {} is not among \"{}\"", node, tasks_per_node), "",
+              "SLURM_STEP_TASKS_PER_NODE");
 }
 
 LaunchEnv read_launch_env(const GetEnv& get) {
   LaunchEnv env;
   if (get("RANK") && get("WORLD_SIZE"))
     env = from_torchrun(get);
-  else if (get("SLURM_PROCID") && get("SLURM_STEP_NUM_TASKS"))
-    env = from_slurm(get);
   else if (get("OMPI_COMM_WORLD_RANK"))
     env = from_openmpi(get);
+  else if (get("SLURM_PROCID") && get("SLURM_STEP_NUM_TASKS"))
+    env = from_slurm(get);
   if (env.size < 1 || env.rank >= env.size)
     throw Error(Code::usage,
                 fmt::format("rank {} of {}: the launcher's numbers do not fit", env.rank, env.size));

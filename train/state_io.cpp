@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -12,6 +13,7 @@
 namespace retrace::train {
 namespace {
 
+constexpr int64_t kFloatBytes = sizeof(float);
 constexpr size_t kWriteBytes = size_t{4} << 20;
 
 // Appends the elements of one chunk, without alignment gaps.
@@ -160,7 +162,7 @@ std::string_view StateReader::chunk(StateKind kind, int u, int64_t chunk) const 
 
 void read_part(const StateReader& reader, Shards& shards) {
   const FlatLayout& layout = shards.layout();
-  ensure(layout.chunk_elements() == reader.layout().chunk_elements(), "a checkpoint is read on its own grid");
+  const FlatLayout& theirs = reader.layout();
   const int rank = shards.collectives().rank();
   for (int k = 0; k < kNumStateKinds; ++k) {
     const auto kind = static_cast<StateKind>(k);
@@ -169,14 +171,17 @@ void read_part(const StateReader& reader, Shards& shards) {
       const bool on_host = there.is_cpu();
       const at::Tensor here = on_host ? there : at::zeros({there.numel()}, at::kFloat);
       float* values = here.mutable_data_ptr<float>() - rank * shards.elements(u);
-      const auto [first, last] = layout.chunks_of_rank(u, rank, shards.world());
-      for (int64_t c = first; c < last; ++c) {
+      // The checkpoint's chunks may be of another size than the recipe's.
+      const int64_t begin = rank * shards.elements(u), size = theirs.chunk_elements(),
+                    end = std::min(begin + shards.elements(u), layout.unit(u).size);
+      for (int64_t c = begin / size; c * size < end; ++c) {
         std::string_view bytes = reader.chunk(kind, u, c);
-        const int64_t begin = c * layout.chunk_elements();
-        for (const Piece& piece : layout.pieces(u, begin, begin + layout.chunk_elements())) {
-          const size_t size = static_cast<size_t>(piece.count) * sizeof(float);
-          std::memcpy(values + piece.flat, bytes.data(), size);
-          bytes.remove_prefix(size);
+        for (const Piece& piece : theirs.pieces(u, c * size, (c + 1) * size)) {
+          const int64_t from = std::max(piece.flat, begin), to = std::min(piece.flat + piece.count, end);
+          if (from < to)
+            std::memcpy(values + from, bytes.data() + (from - piece.flat) * kFloatBytes,
+                        static_cast<size_t>((to - from) * kFloatBytes));
+          bytes.remove_prefix(static_cast<size_t>(piece.count * kFloatBytes));
         }
       }
       if (!on_host) there.copy_(here);

@@ -6,6 +6,12 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
+#include <functional>
+#include <future>
+#include <map>
+#include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -15,12 +21,6 @@ namespace retrace::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-int64_t unix_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // A stored value is "NONCE|TEXT": never empty, and no two writes are alike, so that compareSet's answer (the
 // value that then stands there) says whose write it was.
@@ -72,14 +72,12 @@ class TcpCoordinator final : public Coordinator {
   }
 
   bool lease(const std::string& key, const std::string& holder, double ttl_s) override {
-    const int64_t now = unix_ms();
-    const std::string mine = fmt::format("{}|{}", now + static_cast<int64_t>(ttl_s * 1000), holder);
-    const auto current = get(key);
-    if (current) {
-      const auto [expires, owner] = lease_of(*current, key);
-      if (owner != holder && expires > now) return false;
-    }
-    return compare_and_set(key, current, mine);
+    const auto raw = raw_value(key);
+    if (raw && !may_take(*raw, key, holder)) return false;
+    const std::string written = stamped(fmt::format("{}|{}", static_cast<int64_t>(ttl_s * 1000), holder));
+    // Against the stamped value: a renewal by its holder since then makes this fail.
+    return guarded(key, [&] { return store_->compareSet(prefix_ + key, raw.value_or(""), written); }) ==
+           written;
   }
 
   void release(const std::string& key, const std::string& holder) override {
@@ -89,6 +87,22 @@ class TcpCoordinator final : public Coordinator {
   }
 
  private:
+  // Another's lease is over once this rank has seen it unrenewed for its time to live.
+  bool may_take(const std::string& raw, const std::string& key, const std::string& holder) {
+    const auto [ttl_ms, owner] = lease_of(text_of(raw, key), key);
+    const std::lock_guard lock(mutex_);
+    if (owner.empty() || owner == holder) {
+      seen_.erase(key);
+      return true;
+    }
+    auto& [value, since] = seen_[key];
+    if (value != raw) {
+      value = raw;
+      since = Clock::now();
+    }
+    return Clock::now() - since >= std::chrono::milliseconds(ttl_ms);
+  }
+
   template <class Work>
   auto guarded(const std::string& key, Work work) -> decltype(work()) {
     try {
@@ -119,19 +133,43 @@ class TcpCoordinator final : public Coordinator {
 
   static std::pair<int64_t, std::string> lease_of(const std::string& text, const std::string& key) {
     const size_t bar = text.find('|');
-    int64_t expires = 0;
+    int64_t ttl_ms = 0;
     const char* end = text.data() + (bar == std::string::npos ? 0 : bar);
-    const auto [stop, problem] = std::from_chars(text.data(), end, expires);
+    const auto [stop, problem] = std::from_chars(text.data(), end, ttl_ms);
     if (bar == std::string::npos || problem != std::errc() || stop != end)
       fail(Code::distributed, "key '{}' is not a lease", key);
-    return {expires, text.substr(bar + 1)};
+    return {ttl_ms, text.substr(bar + 1)};
   }
 
   std::shared_ptr<c10d::Store> store_;
   std::string prefix_;
   int rank_;
   std::atomic<int64_t> writes_ = 0;
+  std::mutex mutex_;
+  std::map<std::string, std::pair<std::string, Clock::time_point>> seen_;  // leases of others
 };
+
+}  // namespace
+
+namespace {
+
+constexpr double kAnswerGrace_s = 1;  // c10d's own time-out, which ends waits for a connection, comes first
+
+// c10d waits for ever where a program that is no store takes the connection: its thread is then left behind.
+std::shared_ptr<c10d::Store> within(double timeout_s, std::function<std::shared_ptr<c10d::Store>()> open) {
+  const auto answer = std::make_shared<std::promise<std::shared_ptr<c10d::Store>>>();
+  auto opened = answer->get_future();
+  std::thread([answer, open = std::move(open)] {
+    try {
+      answer->set_value(open());
+    } catch (...) {
+      answer->set_exception(std::current_exception());
+    }
+  }).detach();
+  if (opened.wait_for(std::chrono::duration<double>(timeout_s)) != std::future_status::ready)
+    throw std::runtime_error("what listens there is no store");
+  return opened.get();
+}
 
 }  // namespace
 
@@ -149,10 +187,13 @@ std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address) {
   options.isServer = address.serve;
   options.waitWorkers = false;
   options.timeout = std::chrono::milliseconds(static_cast<int64_t>(address.timeout_s * 1000));
-  try {
-    auto store = c10::make_intrusive<c10d::TCPStore>(address.host, options);
+  const auto open = [host = address.host, options]() -> std::shared_ptr<c10d::Store> {
+    auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
     c10d::TCPStore* raw = store.get();
     return {raw, [store](c10d::Store*) mutable { store.reset(); }};
+  };
+  try {
+    return address.serve ? open() : within(address.timeout_s + kAnswerGrace_s, open);
   } catch (const std::exception& problem) {
     throw Error(Code::distributed,
                 fmt::format("cannot {} the job's store at {}:{}: {}", address.serve ? "serve" : "reach",

@@ -1,5 +1,5 @@
-// The coordinator over c10d's TCPStore: agreement of ranks without collectives. Leases compare the clocks of
-// the hosts that take them, so their times to live must be long against clock skew.
+// The coordinator over c10d's TCPStore: agreement of ranks without collectives. No host's wall clock counts:
+// a lease is over for a rank that has seen it unrenewed for its time to live.
 #pragma once
 
 #include <memory>

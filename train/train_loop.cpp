@@ -305,7 +305,7 @@ void TrainLoop::leave() {
   const int signal = stop_signal() != 0 ? stop_signal() : SIGTERM;
   const double grace_s = setup_.checkpoint.grace_s;
   const auto start = Clock::now();
-  std::string what = fmt::format("step {} is saved", global_step());
+  std::string what = fmt::format("step {} is saved", global_step()), lost;
   try {
     take_up_save(grace_s);
     if (saver_.running()) throw Error(Code::io, "an earlier save takes longer than checkpoint.grace_s");
@@ -313,12 +313,18 @@ void TrainLoop::leave() {
       const double left_s = grace_s - since_s(start);
       if (saver_.last_save_s() > left_s)
         throw Error(Code::io, "it would take longer than checkpoint.grace_s");
-      if (grace_s == 0 || world_.peer_is_silent()) throw Error(Code::distributed, "not all ranks are there");
+      if (grace_s == 0) throw Error(Code::distributed, "checkpoint.grace_s is 0");
+      if (lost = world_.silent_peers(); !lost.empty()) throw Error(Code::distributed, "not all ranks live");
       save(true, std::min(left_s, world_.timeout_s()));
     }
   } catch (const Error& problem) {
     what = fmt::format("step {} could not be saved: {}", global_step(), problem.message());
   }
+  // A launcher that saw a rank die stops the others by SIGTERM: the cause is the loss.
+  if (!lost.empty())
+    throw Error(Code::distributed, fmt::format("lost {}; {}", lost, what),
+                "start again: training resumes from the newest checkpoint",
+                fmt::format("rank {}", world_.rank()));
   Error error(Code::interrupted, fmt::format("interrupted; {}", what),
               "the same command continues from there");
   error.signal = signal;

@@ -6,15 +6,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
 #include <limits>
 #include <mutex>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "core/error.h"
-#include "core/files.h"
-#include "core/json.h"
+#include "core/launcher_error.h"
 #include "core/log.h"
 #include "train/last_words.h"
 #include "train/tcp_coordinator.h"
@@ -42,6 +40,7 @@ struct Watchdog::State {
   std::string prefix;
   int rank = 0, size = 1;
   double timeout_s = 0;
+  bool launcher_serves = false;
 
   std::vector<int> watched;
   std::vector<std::string> last;            // last heartbeat of each watched rank
@@ -55,6 +54,7 @@ struct Watchdog::State {
   Clock::time_point born = Clock::now();
 
   std::mutex mutex;
+  std::string first_rank = "rank 0";  // and what it last did
   std::condition_variable wake;
   bool stopping = false;
   std::thread pulse_thread, monitor_thread;
@@ -77,11 +77,16 @@ struct Watchdog::State {
     return fmt::format("rank {}{}", r, space == std::string::npos ? "" : heartbeat.substr(space));
   }
 
+  std::string server() {
+    std::lock_guard lock(mutex);
+    return (launcher_serves ? "the launcher beside " : "") + first_rank + ", which serves the job's store";
+  }
+
   void end_process(const std::string& message) {
     if (rest(kGrace_s) || closing) return;
     log_line(Level::error, message);
     write_last_words(message);
-    write_launcher_error_file(message);
+    write_launcher_error(message, exit_status(Code::distributed));
     std::fflush(nullptr);
     ::_exit(exit_status(Code::distributed));
   }
@@ -97,6 +102,8 @@ struct Watchdog::State {
       if (now != last[i]) {
         last[i] = std::move(now);
         moved_at[i] = Clock::now();
+        std::lock_guard lock(mutex);
+        if (watched[i] == 0) first_rank = named(0, last[i]);
       } else if (since_s(moved_at[i]) > timeout_s) {
         const std::string message =
             fmt::format("{} has not answered for {} s; the job ends", named(watched[i], last[i]), timeout_s);
@@ -115,7 +122,7 @@ struct Watchdog::State {
         look_at_peers();
         last_pulse_s = since_s(born);
       } catch (const std::exception&) {
-        end_process("the job's store is gone: rank 0, or the launcher that serves it, has ended");
+        end_process(server() + ", has ended");
         return;
       }
     }
@@ -124,14 +131,13 @@ struct Watchdog::State {
   void monitor_loop() {
     while (!rest(kPulse_s)) {
       if (since_s(born) - last_pulse_s > timeout_s + 1)
-        end_process(
-            fmt::format("rank 0, which serves the job's store, has not answered for {} s", timeout_s));
+        end_process(fmt::format("{}, has not answered for {} s; the job ends", server(), timeout_s));
     }
   }
 };
 
 Watchdog::Watchdog(std::shared_ptr<c10d::Store> store, const std::string& prefix, int rank, int size,
-                   double timeout_s)
+                   double timeout_s, bool launcher_serves)
     : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.store = std::move(store);
@@ -139,6 +145,7 @@ Watchdog::Watchdog(std::shared_ptr<c10d::Store> store, const std::string& prefix
   s.rank = rank;
   s.size = size;
   s.timeout_s = timeout_s;
+  s.launcher_serves = launcher_serves;
   for (int r = 0; r < size; ++r)
     if (r != rank && (rank == 0 || r == 0)) s.watched.push_back(r);
   s.last.resize(s.watched.size());
@@ -217,7 +224,7 @@ std::vector<std::string> Watchdog::silent_ranks() {
       if (r != s.rank && before[i] == after[i]) silent.push_back(State::named(r, text_of(after[i])));
     }
   } catch (const std::exception&) {
-    return {"rank 0 (which serves the job's store)"};
+    return {s.server()};
   }
   return silent;
 }
@@ -232,22 +239,6 @@ void Watchdog::stop() {
   s.wake.notify_all();
   if (s.pulse_thread.joinable()) s.pulse_thread.join();
   if (s.monitor_thread.joinable()) s.monitor_thread.join();
-}
-
-void write_launcher_error_file(const std::string& message) {
-  const char* path = std::getenv("TORCHELASTIC_ERROR_FILE");
-  if (!path || !*path) return;
-  const int64_t now_s =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
-  const Json body = {
-      {"message",
-       {{"message", message}, {"extraInfo", {{"py_callstack", ""}, {"timestamp", std::to_string(now_s)}}}}}};
-  try {
-    write_file(path, to_text(body));
-  } catch (const std::exception& problem) {
-    log_line(Level::error, fmt::format("cannot write {}: {}", path, problem.what()));
-  }
 }
 
 }  // namespace retrace::train

@@ -17,9 +17,10 @@ namespace retrace::train {
 class Watchdog {
  public:
   // Waits until the ranks that this one watches have joined (rank 0 watches all, the others rank 0). The
-  // store connection must be this watchdog's own. Error{distributed} names who did not come.
+  // store connection must be this watchdog's own; launcher_serves: not rank 0 serves it. Error{distributed}
+  // names who did not come.
   Watchdog(std::shared_ptr<c10d::Store> store, const std::string& prefix, int rank, int size,
-           double timeout_s);
+           double timeout_s, bool launcher_serves);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
@@ -38,8 +39,5 @@ class Watchdog {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// Writes what torchrun prints as the root cause, where TORCHELASTIC_ERROR_FILE says so.
-void write_launcher_error_file(const std::string& message);
 
 }  // namespace retrace::train

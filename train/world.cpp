@@ -9,8 +9,10 @@
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "core/log.h"
+#include "core/text.h"
 #include "model/gpu.h"
 #include "train/last_words.h"
+#include "train/roll_call.h"
 #include "train/tcp_coordinator.h"
 #include "train/watchdog.h"
 
@@ -24,6 +26,15 @@ constexpr double kWatchdogMargin_s = 30;  // on store calls of the watchdog, abo
 
 void sleep_for(double seconds) {
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+RollCall join_job(c10d::Store& store, const LaunchEnv& env, const std::string& prefix, double timeout_s) {
+  try {
+    return call_roll(store, prefix, env.rank, env.size, env.master_addr, timeout_s);
+  } catch (const Error&) {
+    if (env.rank == 0 && !env.agent_store) sleep_for(kLastWords_s);  // the others hear who is missing
+    throw;
+  }
 }
 
 }  // namespace
@@ -48,25 +59,22 @@ World::World(const LaunchEnv& env, double timeout_s, const std::string& device)
   peers_ = std::make_unique<Peers>();
   StoreAddress address{env.master_addr, env.master_port, env.rank == 0 && !env.agent_store, timeout_s};
   peers_->group_store = connect_store(address);
+  const std::string job = "retrace/" + env.job + "/";
+  const RollCall roll = join_job(*peers_->group_store, env, job, timeout_s);
   address.serve = false;
   peers_->talk_store = connect_store(address);
   address.timeout_s = timeout_s + kWatchdogMargin_s;
   peers_->watch_store = connect_store(address);
-  const std::string prefix = "retrace/" + env.attempt + "/";
+  const std::string prefix = job + roll.attempt + "/";
   coordinator_ = make_tcp_coordinator(peers_->talk_store, prefix + "keys/", env.rank);
-  peers_->watchdog =
-      std::make_unique<Watchdog>(peers_->watch_store, prefix + "watch/", env.rank, env.size, timeout_s);
-  collectives_ = make_gloo_collectives(
-      *peers_->group_store, {prefix + "group", env.rank, env.size, timeout_s, env.local_size == env.size});
+  peers_->watchdog = std::make_unique<Watchdog>(peers_->watch_store, prefix + "watch/", env.rank, env.size,
+                                                timeout_s, env.agent_store);
+  collectives_ = make_gloo_collectives(*peers_->group_store,
+                                       {prefix + "group", env.rank, env.size, timeout_s, roll.address});
   if (device == "cuda")
     collectives_ = make_nccl_collectives(*peers_->group_store, std::move(collectives_),
                                          {prefix + "nccl", env.local_rank, timeout_s});
-  collectives_->blame = [this] {
-    std::string names;
-    for (const std::string& name : peers_->watchdog->silent_ranks())
-      names += (names.empty() ? "" : ", ") + name;
-    return names;
-  };
+  collectives_->blame = [this] { return silent_peers(); };
 }
 
 World::~World() {
@@ -114,8 +122,8 @@ void World::report_failure(const Error& error) {
   if (peers_ && !left_) peers_->watchdog->report_failure(error.what());
 }
 
-bool World::peer_is_silent() {
-  return peers_ && !peers_->watchdog->silent_ranks().empty();
+std::string World::silent_peers() {
+  return peers_ ? join(peers_->watchdog->silent_ranks(), ", ") : "";
 }
 
 int compute_threads(int64_t threads, const LaunchEnv& env, int64_t virtual_ranks) {

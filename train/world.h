@@ -44,8 +44,8 @@ class World {
   int64_t leaving_step() const;  // INT64_MAX: nobody leaves
   // To be called with the error that ends this rank: its peers end with status 75 and this reason.
   void report_failure(const Error& error);
-  // True if a peer's heart stands still now; takes about a second.
-  bool peer_is_silent();
+  // Peers whose heart stands still now, with what they last did; "" if all live. Takes about a second.
+  std::string silent_peers();
 
  private:
   struct Peers;

@@ -20,7 +20,7 @@ Json training_curves(const fs::path& folder) {
   for (const auto& line : read_jsonl(path)) {
     if (get_or<std::string>(line, "stage", "", path.string()) != "train") continue;
     for (const char* name : {"global_step", "round", "loss", "lr", "grad_norm", "tokens_per_s", "step_time_s",
-                             "data_wait_s", "checkpoint_stall_s"}) {
+                             "data_wait_s", "checkpoint_stall_s", "slowest_rank", "slowest_over_mean"}) {
       auto value = line.find(name);
       curves[name].push_back(value == line.end() ? Json(nullptr) : *value);
     }

@@ -46,6 +46,7 @@ details{margin:.6rem 0}summary{cursor:pointer;color:var(--c0)}
 padding:.25rem .6rem;margin:1px 0;border-left:4px solid var(--masked-edge);background:var(--masked)}
 .seg.trained{background:var(--trained);border-left-color:var(--trained-edge)}
 .trajectory{max-height:42rem;overflow:auto;border:1px solid var(--rule);padding:.5rem;border-radius:6px}
+.trajectory.page{width:100%;height:42rem;padding:0}
 @media (max-width:34rem){body{font-size:15px}dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}
 @media print{.trajectory{max-height:none}}
 )css";

@@ -13,6 +13,7 @@ fs::path write_report(const fs::path& run) {
   add_overview(data, page);
   add_heldout(data, page);
   add_training(data, page);
+  add_ranks(run, data, page);
   add_search(data, page);
   add_controls(data, page);
   add_benchmarks(data, page);

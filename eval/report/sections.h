@@ -11,7 +11,9 @@ namespace retrace::eval {
 void add_overview(const Json& run, Page& page);
 void add_heldout(const Json& run, Page& page);   // bits per byte before and after every round
 void add_training(const Json& run, Page& page);  // loss, learning rate, throughput
-void add_search(const Json& run, Page& page);    // gains as the scorer and the judge saw them, verdicts
+// Where each rank's time went in the newest steps, and how often each was waited for. Only of several ranks.
+void add_ranks(const fs::path& run_folder, const Json& run, Page& page);
+void add_search(const Json& run, Page& page);  // gains as the scorer and the judge saw them, verdicts
 // What the chosen thoughts are worth against controls, both presets on the same candidates, tokens computed.
 void add_controls(const Json& run, Page& page);
 void add_sources(const Json& run, Page& page);  // of streamed synthesis: kept, dropped, licences, languages

@@ -158,10 +158,14 @@ void add_trajectory(const fs::path& run_folder, Page& page) {
     }
   if (newest.empty()) return;
   page.heading("One trajectory");
-  page.html_only(
-      "<p>In full, as it is trained: green segments carry loss, grey ones are masked.</p><div "
-      "class=\"trajectory\">" +
-      read_file(newest) + "</div>\n");
+  const std::string content = read_file(newest);
+  if (content.empty()) return;
+  // A page of its own: in a frame its style meets none of ours, and nothing in it may run or fetch.
+  if (content.starts_with("<!doctype html>"))
+    page.html_only("<iframe class=\"trajectory page\" sandbox title=\"One trajectory\" srcdoc=\"" +
+                   html_escape(content) + "\"></iframe>\n");
+  else  // a run folder of an earlier version
+    page.html_only("<div class=\"trajectory\">" + content + "</div>\n");
 }
 
 void add_settings(const fs::path& run_folder, Page& page) {

@@ -41,6 +41,16 @@ TEST_CASE("the loop runs whole and leaves what README promises", "[e2e]") {
     REQUIRE(fs::exists(run / name));
   }
 
+  SECTION("the report shows the ranks and the page of a trajectory") {
+    const std::string html = file_text(run / "report.html"), text = file_text(run / "report.md");
+    for (const char* shown : {"Time of a step by rank", "class=\"trajectory page\" sandbox", "One trajectory",
+                              "&lt;!doctype html&gt;"}) {
+      INFO(shown);
+      REQUIRE(html.find(shown) != std::string::npos);
+    }
+    REQUIRE(text.find("slowest in steps") != std::string::npos);
+    REQUIRE(html.find("<script") == std::string::npos);
+  }
   SECTION("held-out bits per byte fall in every round") {
     for (const char* branch : {".", "compare/raw_repos"})
       for (const char* round : {"001", "002"}) {

@@ -15,21 +15,6 @@ using namespace retrace;
 using namespace retrace::synth;
 using namespace retrace::synth::handmade;
 
-TEST_CASE("HTML tells trained from masked, folds, runs no script and forges no tag", "[unit]") {
-  Trajectory t = make_trajectory(make_repository("<script>alert(1)</script>"));
-  for (const auto variant : {Variant::raw_repos, Variant::repo2agent, Variant::repo2agent_search}) {
-    const std::string html = trajectory_html(t, {variant, "llama3"});
-    REQUIRE(html.find("<script") == std::string::npos);
-    REQUIRE(html.find("&lt;script&gt;") != std::string::npos);
-    REQUIRE(html.find("<details") != std::string::npos);
-    if (variant == Variant::raw_repos) continue;
-    for (const char* needed :
-         {"class=\"seg trained think\"", "class=\"seg masked observe\"", "class=\"seg trained write\"",
-          "class=\"seg trained write control\"", "class=\"seg masked frame control\""})
-      REQUIRE(html.find(needed) != std::string::npos);
-  }
-}
-
 TEST_CASE("a shard is shown in three forms, another file is not taken for one", "[unit]") {
   const TempFolder folder;
   const fs::path file = folder.path() / "a.traj", other = folder.path() / "b.txt";

@@ -81,7 +81,10 @@ TEST_CASE("a stage publishes its records in order with their candidates and sums
   REQUIRE(summary["dropped_files"]["binary"] == 3);
   REQUIRE(summary["search"]["searched"] == 9);
   REQUIRE(summary["search"]["scorer"].contains("gain_nats_per_byte"));
-  REQUIRE(read_file(folder.path() / "example.html").find("seg trained think") != std::string::npos);
+  const std::string page = read_file(folder.path() / "example.html");
+  REQUIRE(page.starts_with("<!doctype html>"));
+  REQUIRE(page.find("<b>Search: ") != std::string::npos);  // what was tried stands on it, too
+  REQUIRE(page.find("<script") == std::string::npos);
 }
 
 TEST_CASE("a finished stage answers at once, with or without its scorer; another recipe is done anew",

@@ -66,9 +66,15 @@ TEST_CASE("TCP coordinator: leases are exclusive, renewed, released and expire",
   store.b->release("job", "b");
   REQUIRE_FALSE(store.b->lease("job", "b", 30));
   store.a->release("job", "a");
-  REQUIRE(store.b->lease("job", "b", 0.05));
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  REQUIRE(store.b->lease("job", "b", 0.4));
+  REQUIRE_FALSE(store.a->lease("job", "a", 30));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  REQUIRE(store.b->lease("job", "b", 0.4));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  REQUIRE_FALSE(store.a->lease("job", "a", 30));  // renewed since
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
   REQUIRE(store.a->lease("job", "a", 30));
+  REQUIRE_FALSE(store.b->lease("job", "b", 0.4));
 }
 
 TEST_CASE("a store that nobody serves is an error that names it", "[unit]") {

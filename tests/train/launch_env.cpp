@@ -44,7 +44,7 @@ TEST_CASE("torchrun's names are read", "[unit]") {
   REQUIRE(env.master_addr == "host-a");
   REQUIRE(env.master_port == 29400);
   REQUIRE(env.agent_store);
-  REQUIRE(env.attempt == "job/2");
+  REQUIRE(env.job == "job");
 }
 
 TEST_CASE("Slurm counts only under srun", "[unit]") {
@@ -61,7 +61,39 @@ TEST_CASE("Slurm counts only under srun", "[unit]") {
   REQUIRE(env.local_size == 8);
   REQUIRE(env.master_addr == "gpu03");
   REQUIRE(env.master_port >= 20000);
-  REQUIRE(env.master_port < 40000);
+  REQUIRE(env.master_port < 32000);
+}
+
+TEST_CASE("Slurm's tasks of each node need not be equal", "[unit]") {
+  const auto local_size = [](const char* counts, const char* node) {
+    return read({{"SLURM_PROCID", "1"},
+                 {"SLURM_STEP_NUM_TASKS", "11"},
+                 {"SLURM_STEP_NUM_NODES", "3"},
+                 {"SLURM_NODEID", node},
+                 {"SLURM_STEP_TASKS_PER_NODE", counts},
+                 {"SLURM_STEP_NODELIST", "n[1-3]"}})
+        .local_size;
+  };
+  REQUIRE(local_size("4(x2),3", "0") == 4);
+  REQUIRE(local_size("4(x2),3", "1") == 4);
+  REQUIRE(local_size("4(x2),3", "2") == 3);
+  REQUIRE(local_size("8,2,1", "1") == 2);
+  REQUIRE_THROWS_AS(local_size("4(x2)", "2"), Error);
+  REQUIRE_THROWS_AS(local_size("4(x", "1"), Error);
+  REQUIRE_THROWS_AS(local_size("", "0"), Error);
+}
+
+TEST_CASE("the launcher that started the ranks counts, not the one that started it", "[unit]") {
+  // mpirun inside a Slurm job starts its daemons by srun, one a node; a batch script has SLURM_PROCID 0.
+  std::map<std::string, std::string> variables = {
+      {"SLURM_PROCID", "0"},         {"SLURM_STEP_NUM_TASKS", "2"},       {"SLURM_STEP_NODELIST", "a,b"},
+      {"OMPI_COMM_WORLD_RANK", "5"}, {"OMPI_COMM_WORLD_SIZE", "8"},       {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
+      {"MASTER_ADDR", "a"},          {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"}, {"MASTER_PORT", "29500"}};
+  REQUIRE(read(variables).launcher == "openmpi");
+  REQUIRE(read(variables).rank == 5);
+  variables.insert({{"RANK", "7"}, {"WORLD_SIZE", "16"}});
+  REQUIRE(read(variables).launcher == "torchrun");
+  REQUIRE(read(variables).rank == 7);
 }
 
 TEST_CASE("Open MPI's names are read; several nodes need MASTER_ADDR", "[unit]") {
@@ -72,6 +104,17 @@ TEST_CASE("Open MPI's names are read; several nodes need MASTER_ADDR", "[unit]")
   REQUIRE(read(variables).master_addr == "127.0.0.1");
   variables.insert_or_assign("OMPI_COMM_WORLD_LOCAL_SIZE", std::string(1, '1'));
   REQUIRE_THROWS_AS(read(variables), Error);
+}
+
+TEST_CASE("ranks of one's own are started where a launcher started one process or none", "[unit]") {
+  REQUIRE(starts_own_ranks(read({}), 2));
+  REQUIRE_FALSE(starts_own_ranks(read({}), 1));
+  std::map<std::string, std::string> slurm = {
+      {"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_STEP_NODELIST", "a"}};
+  REQUIRE(starts_own_ranks(read(slurm), 2));
+  slurm.insert_or_assign("SLURM_STEP_NUM_TASKS", std::string(1, '2'));
+  REQUIRE_FALSE(starts_own_ranks(read(slurm), 2));
+  REQUIRE_FALSE(starts_own_ranks(read({{"RANK", "0"}, {"WORLD_SIZE", "1"}}), 2));
 }
 
 TEST_CASE("numbers that are none are refused by name", "[unit]") {
@@ -93,6 +136,7 @@ TEST_CASE("the first host of a Slurm node list", "[unit]") {
   REQUIRE(first_slurm_host("a1,b2") == "a1");
   REQUIRE(first_slurm_host("n[007-009,12],x") == "n007");
   REQUIRE(first_slurm_host("n[3]") == "n3");
+  REQUIRE(first_slurm_host("rack[2-3]n[04,06]-ib,x") == "rack2n04-ib");
   REQUIRE_THROWS_AS(first_slurm_host(""), Error);
   REQUIRE_THROWS_AS(first_slurm_host("n["), Error);
 }

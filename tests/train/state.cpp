@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/random.h"
+#include "model/known_shapes.h"
 #include "tests/train/testing.h"
 #include "train/checkpoint.h"
 #include "train/state_io.h"
@@ -28,7 +29,8 @@ struct MadeUp {
   std::vector<std::unique_ptr<LonelyCollectives>> ranks;
   std::vector<std::unique_ptr<Shards>> shards;
 
-  MadeUp(bool tied, int world, bool filled) : layout(tiny_config(tied), kChunkKib) {
+  MadeUp(bool tied, int world, bool filled, int64_t chunk_kib = kChunkKib)
+      : layout(tiny_config(tied), chunk_kib) {
     for (int r = 0; r < world; ++r) {
       ranks.push_back(std::make_unique<LonelyCollectives>(r, world));
       shards.push_back(std::make_unique<Shards>(layout, Sharding::zero3, false, *ranks.back()));
@@ -110,7 +112,51 @@ TEST_CASE("the grid covers every parameter once, in order", "[unit]") {
     }
     REQUIRE(total == tiny_config(tied).num_parameters());
   }
-  REQUIRE_THROWS_AS(FlatLayout(tiny_config(), 3), Error);
+  REQUIRE(FlatLayout(tiny_config(), 3).chunk_elements() == 768);
+  for (const int64_t none : {-1, 65537}) REQUIRE_THROWS_AS(FlatLayout(tiny_config(), none), Error);
+}
+
+TEST_CASE("ranks hold at most one part in a hundred as padding at 8 to 512 ranks", "[unit]") {
+  for (const char* name : {"llama-3-8b", "Llama-3.2-3B"}) {
+    const FlatLayout layout(model::known_llama_config(name), 0);
+    for (const int world : {8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512}) {
+      int64_t held = 0, real = 0;
+      for (int u = 0; u < layout.num_units(); ++u) {
+        held += layout.elements_per_rank(u, world) * world;
+        real += layout.unit(u).size;
+      }
+      INFO(name << " at " << world << " ranks: " << held << " elements held, " << real << " real");
+      REQUIRE(held >= real);
+      REQUIRE(static_cast<double>(held) <= 1.01 * static_cast<double>(real));
+    }
+  }
+}
+
+TEST_CASE("a checkpoint of 512 ranks holds each parameter three times, and nothing else", "[unit]") {
+  const TempFolder temp;
+  MadeUp many(false, 512, true);
+  const Manifest manifest = many.save(temp.path() / "w512");
+  int64_t bytes = 0;
+  for (const StateFile& file : manifest.files) bytes += file.bytes;
+  REQUIRE(manifest.files.size() == 512);
+  REQUIRE(bytes == 12 * tiny_config().num_parameters());
+  REQUIRE(manifest.root == MadeUp(false, 1, true).save(temp.path() / "w1").root);
+}
+
+TEST_CASE("a checkpoint is read on chunks of another size than its own", "[unit]") {
+  const TempFolder temp;
+  MadeUp(false, 3, true, 1).save(temp.path() / "written");
+  const Manifest written = read_manifest(temp.path() / "written");
+  int turn = 0;
+  for (const int64_t chunk_kib : {3, 4, 16})
+    for (const int world : {1, 2, 5}) {
+      MadeUp read(false, world, false, chunk_kib);
+      for (auto& s : read.shards) read_part(StateReader(temp.path() / "written", written), *s);
+      const std::string to = fmt::format("read-{}", ++turn);
+      REQUIRE(read.save(temp.path() / to).root ==
+              MadeUp(false, 1, true, chunk_kib).save(temp.path() / "w1").root);
+      fs::remove_all(temp.path() / "w1");
+    }
 }
 
 TEST_CASE("the gradient norm has the same bits at any world size", "[unit]") {
