@@ -18,9 +18,6 @@
 #include "model/weights.h"
 #include "synth/config.h"
 #include "synth/pack.h"
-#include "synth/scorer.h"
-#include "synth/stage_models.h"
-#include "synth/synthesis.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
 #include "train/trainer.h"
@@ -28,13 +25,6 @@
 
 namespace retrace {
 namespace {
-
-std::string round_name(int64_t round) {
-  return fmt::format("{:03d}", round);
-}
-
-// The paper's first column: no trajectories, only what they would be mixed with.
-constexpr const char* kMixtureOnly = "prolong";
 
 // What a data set counts of itself, or seq_len labels a sample for one that does not.
 double labels_per_sample(const fs::path& folder, int64_t seq_len) {
@@ -54,17 +44,6 @@ double labels_per_sample(const std::vector<data::MixtureDomain>& domains, int64_
 }
 
 }  // namespace
-
-// One variant's line of models: the main one in the run folder, comparisons in RUN/compare/VARIANT.
-struct Loop::Branch {
-  std::string variant;
-  fs::path folder;
-  std::string checkpoint;  // newest; "" before the first round
-  int64_t step = 0;        // global step of that checkpoint
-
-  fs::path round(int64_t number) const { return folder / "rounds" / round_name(number); }
-  bool has_trajectories() const { return variant != kMixtureOnly; }
-};
 
 Loop::Loop(train::World& world, const Recipe& recipe, fs::path run)
     : world_(world),
@@ -192,55 +171,6 @@ void Loop::do_round(int64_t round) {
   }
 }
 
-void Loop::synthesise(int64_t round, const Branch& main) {
-  const auto search = recipe_.get<synth::SearchConfig>();
-  std::vector<synth::Snapshot> snapshots;
-  synth::SynthJob job;
-  for (int i : plan_.of_round(static_cast<int>(round))) {
-    snapshots.push_back(snapshot_of(recipe_, plan_.repositories[static_cast<size_t>(i)]));
-    job.which.push_back(static_cast<int>(job.which.size()));
-  }
-  job.snapshots = &snapshots;
-  job.out = main.round(round) / "synth";
-  job.round = static_cast<int>(round);
-  job.ranks = ranks_;
-
-  // Over HTTP the scorer is the endpoint's model, which the stage itself asks.
-  const bool over_http = search.preset != "none" && search.scorer == "http";
-  synth::CurrentWeights current;
-  if (!main.checkpoint.empty() || !base_is_random()) {
-    current.name = weights_name(main);
-    current.folder =
-        base_is_random() ? tokenizer_.path : resolve_path(recipe_.get<model::ModelConfig>().path);
-    current.tokenizer = tokenizer_.tokenizer;
-    current.open = [&] { return engine_of(main.checkpoint); };
-  }
-  synth::StageModels models(recipe_, current);
-  models.name(job);
-  const bool local = models.searches(), searching = local || over_http;
-  // The judge is the comparison branch of the round before: it took no part in the search and saw none of
-  // these files.
-  const bool judging =
-      searching && search.judge == "previous" && branches_.size() > 1 && !branches_[1].checkpoint.empty();
-  scorer_name_ = local ? weights_name(main) : "none";
-  judge_name_ = judging ? weights_name(branches_[1]) : search.judge == "previous" ? "none" : search.judge;
-  std::unique_ptr<model::Engine> judge_engine;
-  std::unique_ptr<synth::Scorer> judge;
-  if ((searching || job.writer != nullptr) && !synth::is_synthesised(recipe_, job)) {
-    models.load(job);
-    if (judging) {
-      judge_engine = engine_of(branches_[1].checkpoint);
-      judge = synth::make_local_scorer(*judge_engine, tokenizer_.tokenizer, search.max_context);
-      job.judge = judge.get();
-    }
-  }
-  synth::run_synthesis(recipe_, job);
-  if (over_http) {
-    const fs::path done = job.out / "done.json";
-    scorer_name_ = get<std::string>(parse_json(read_file(done), done.string()), "weights", done.string());
-  }
-}
-
 // Plain texts are packed once, with the run's tokenizer, into RUN/texts/NAME.
 void Loop::pack_texts() {
   const auto config = recipe_.get<data::DataConfig>();
@@ -332,7 +262,7 @@ Json Loop::heldout_before(int64_t round, const Branch& branch) {
 }
 
 Json Loop::heldout(const Branch& branch, const fs::path& out) {
-  if (plan_.of_fold("dev").empty()) return nullptr;
+  if (!plan_.has("dev")) return nullptr;
   const Json results = evaluate(branch, out, {"perplexity"}, {{"dev", run_ / "heldout" / "dev.jsonl"}});
   return results["results"]["perplexity_dev"]["bits_per_byte,none"];
 }
@@ -360,7 +290,7 @@ void Loop::finish() {
   tasks.push_back("perplexity");
   std::map<std::string, fs::path> sets;
   for (const std::string fold : {"dev", "test"})
-    if (!plan_.of_fold(fold).empty()) sets[fold] = run_ / "heldout" / (fold + ".jsonl");
+    if (plan_.has(fold)) sets[fold] = run_ / "heldout" / (fold + ".jsonl");
   for (const auto& branch : branches_) {
     const Json results = evaluate(branch, branch.folder / "eval" / "final", tasks, sets);
     models.push_back({{"name", branch.variant},

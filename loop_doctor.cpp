@@ -193,11 +193,12 @@ void look_at_recipe(const Recipe& recipe, Findings& out) {
     if (domain.weight > 0)
       look_at_path("text " + domain.name, domain.folder.string(), "",
                    "scripts/fetch-text brings what recipes of this project name", out);
-  if (synth.generator == "http") {
+  const bool served = !search.serve_command.empty();  // by the loop, when its time comes
+  if (synth.generator == "http" && !(served && search.serve_generator)) {
     const auto config = recipe.get<synth::GeneratorConfig>();
     look_at_endpoints("generator", config.endpoints, config.api_key_env, out);
   }
-  if (search.preset != "none" && search.scorer == "http") {
+  if (search.preset != "none" && search.scorer == "http" && !served) {
     const auto config = recipe.get<synth::ScorerConfig>();
     look_at_endpoints("scorer", config.endpoints, config.api_key_env, out);
   }

@@ -9,136 +9,147 @@
 #include "loop.h"
 #include "model/model_config.h"
 #include "synth/config.h"
+#include "synth/hygiene/duplicate_files.h"
+#include "synth/record/base64.h"
 #include "synth/slices.h"
+#include "synth/synthesis.h"
 
 namespace retrace {
 namespace {
-
-constexpr const char* kPlanFile = "slices.json";
 
 std::string base_name(const std::string& source) {
   const auto path = fs::path(source).lexically_normal();
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
-synth::SnapshotOptions snapshot_options(const Recipe& recipe) {
-  return synth::snapshot_options(recipe.get<synth::SynthConfig>());
+// What is kept of the ledger while slices are cut.
+struct Kept {
+  std::vector<synth::SliceInput> repositories;
+  Json dropped = Json::array();
+};
+
+Kept kept_of(synth::Ledger& ledger) {
+  Kept out;
+  ledger.each([&](const synth::LedgerRow& row) {
+    if (row.state != "planned") {
+      out.dropped.push_back({{"name", base_name(row.source.source)}, {"reason", row.reason}});
+      return;
+    }
+    auto size_bytes = get<int64_t>(row.facts, "size_bytes", "ledger");
+    for (const auto& d : synth::duplicates_from_json(row.duplicates, "ledger")) size_bytes -= d.size_bytes;
+    const auto signature = get<std::string>(row.facts, "cluster_signature", "ledger");
+    out.repositories.push_back(
+        {row.tree, static_cast<uint64_t>(size_bytes), synth::from_base64(signature, "ledger")});
+  });
+  return out;
 }
 
-void write_heldout(const fs::path& run, const std::string& fold,
-                   const std::vector<const synth::Snapshot*>& snapshots) {
-  std::string text;
-  for (const auto* snapshot : snapshots)
-    for (const auto& file : snapshot->files)
-      if (!file.language.empty())
-        text +=
-            to_text(
-                {{"id", snapshot->origin + "/" + file.path}, {"path", file.path}, {"text", file.content}}) +
-            "\n";
-  write_file(run / "heldout" / (fold + ".jsonl"), text);
+Error nothing_left(const std::string& input, const Json& dropped) {
+  std::map<std::string, int64_t> reasons;
+  for (const auto& one : dropped) ++reasons[one.at("reason").get<std::string>()];
+  std::string why;
+  for (const auto& [reason, count] : reasons)
+    why += fmt::format("{}{} ({})", why.empty() ? "" : ", ", reason, count);
+  return Error(Code::input, "no repository of " + input + " is left: " + why,
+               "name other repositories, or filter less ([hygiene], synth.keep_*)");
 }
 
-void cut_plan(const Recipe& recipe, const fs::path& run) {
+// One line a repository, so that neither side of the file needs all of it as one value.
+void write_slices(const fs::path& file, synth::Ledger& ledger, const Kept& kept,
+                  const synth::Slices& slices) {
+  std::vector<std::pair<std::string, int>> places(kept.repositories.size());
+  for (size_t r = 0; r < slices.rounds.size(); ++r)
+    for (int i : slices.rounds[r]) places[static_cast<size_t>(i)] = {"train", static_cast<int>(r) + 1};
+  for (int i : slices.dev) places[static_cast<size_t>(i)] = {"dev", 0};
+  for (int i : slices.test) places[static_cast<size_t>(i)] = {"test", 0};
+  StagedFile out(file);
+  out.write("{\"hygiene\": true,\n \"repositories\": [");
+  size_t at = 0;
+  ledger.each([&](const synth::LedgerRow& row) {
+    if (row.state != "planned") return;
+    const auto& [fold, round] = places.at(at);
+    const synth::SliceEntry entry = {row, base_name(row.source.source), fold, round, slices.cluster.at(at)};
+    out.write((at++ == 0 ? "\n  " : ",\n  ") + to_text(synth::to_json(entry)));
+  });
+  out.write("\n ],\n \"dropped\": " + to_text(kept.dropped) + "}\n");
+  out.commit();
+}
+
+void write_heldout(const Plan& plan, const fs::path& run) {
+  for (const std::string fold : {"dev", "test"}) {
+    StagedFile out(run / "heldout" / (fold + ".jsonl"));
+    plan.each_snapshot(fold, 0, [&](const synth::Snapshot& snapshot) {
+      for (const auto& file : snapshot.files)
+        if (!file.language.empty())
+          out.write(
+              to_text(
+                  {{"id", snapshot.origin + "/" + file.path}, {"path", file.path}, {"text", file.content}}) +
+              "\n");
+    });
+    out.commit();
+  }
+}
+
+// Every rank: the sources are read by all, the rest is rank 0's.
+void cut_plan(const Recipe& recipe, const Plan& plan, const fs::path& run, const Ranks& ranks) {
   const auto config = recipe.get<synth::SynthConfig>();
   const auto loop = recipe.get<LoopConfig>();
   const auto seed = static_cast<uint64_t>(recipe.get<RunConfig>().seed);
   if (config.input.empty())
     throw Error(Code::recipe, "no input repositories are named",
                 "set synth.input to a folder, repository or archive", "synth.input");
-  const auto sources = synth::list_repositories(resolve_path(config.input).string());
-  std::vector<synth::Snapshot> snapshots;
-  std::vector<std::string> kept;
-  Json dropped = Json::array();
-  {
-    Progress progress("reading repositories", sources.size(), "repositories");
-    for (const auto& source : sources) {
-      throw_if_stopped();
-      try {
-        snapshots.push_back(synth::take_snapshot(source, snapshot_options(recipe)));
-        kept.push_back(source);
-      } catch (const Error& error) {
-        if (exit_status(error.code()) != 3) throw;
-        warn("{} is left out: {}", base_name(source), error.message());
-        dropped.push_back({{"name", base_name(source)}, {"reason", error.message()}});
-      }
-      progress.add();
-    }
-  }
-  if (snapshots.empty())
-    throw Error(Code::input, "no repository of " + config.input + " could be read", "see the warnings above");
-  const auto slices = synth::cut_slices(snapshots, static_cast<int>(loop.rounds), loop.dev_fraction,
-                                        loop.test_fraction, seed);
-
-  std::vector<std::pair<std::string, int>> places(snapshots.size());
-  for (size_t r = 0; r < slices.rounds.size(); ++r)
-    for (int i : slices.rounds[r]) places[static_cast<size_t>(i)] = {"train", static_cast<int>(r) + 1};
-  for (int i : slices.dev) places[static_cast<size_t>(i)] = {"dev", 0};
-  for (int i : slices.test) places[static_cast<size_t>(i)] = {"test", 0};
-  Json repositories = Json::array();
-  std::map<std::string, std::vector<const synth::Snapshot*>> heldout = {{"dev", {}}, {"test", {}}};
-  for (size_t i = 0; i < snapshots.size(); ++i) {
-    const auto& s = snapshots[i];
-    if (places[i].first != "train") heldout[places[i].first].push_back(&s);
-    uint64_t bytes = 0;
-    for (const auto& file : s.files) bytes += file.content.size();
-    std::map<std::string, int64_t> reasons, redactions;
-    for (const auto& d : s.dropped) ++reasons[d.reason];
-    for (const auto& r : s.redactions) ++redactions[r.kind];
-    repositories.push_back({{"source", kept[i]},
-                            {"name", base_name(kept[i])},
-                            {"kind", s.kind},
-                            {"revision", s.revision},
-                            {"licence", s.licence},
-                            {"fold", places[i].first},
-                            {"round", places[i].second},
-                            {"cluster", slices.cluster[i]},
-                            {"files", s.files.size()},
-                            {"bytes", bytes},
-                            {"languages", s.bytes_by_language},
-                            {"dropped_files", reasons},
-                            {"redactions", redactions},
-                            {"tree_hash", s.tree_hash}});
-  }
-  for (const auto& [fold, of_fold] : heldout) write_heldout(run, fold, of_fold);
-  write_file(run / kPlanFile, to_text({{"repositories", repositories}, {"dropped", dropped}}, 1) + "\n");
+  synth::SynthJob job;
+  job.out = run / "sources";
+  job.list = [input = resolve_path(config.input).string()](const synth::UseSource& use) {
+    synth::list_sources(input, use);
+  };
+  job.reading = plan.reading;
+  job.contamination = plan.contamination.get();
+  job.cluster_signatures = true;
+  job.ranks = ranks;
+  synth::plan_synthesis(recipe, job, [&](synth::Ledger& ledger) {
+    const Kept kept = kept_of(ledger);
+    if (kept.repositories.empty()) throw nothing_left(config.input, kept.dropped);
+    write_slices(plan.file, ledger, kept,
+                 synth::cut_slices(kept.repositories, static_cast<int>(loop.rounds), loop.dev_fraction,
+                                   loop.test_fraction, seed));
+  });
 }
 
 }  // namespace
 
-std::vector<int> Plan::of_round(int round) const {
-  std::vector<int> out;
-  for (size_t i = 0; i < repositories.size(); ++i)
-    if (repositories[i].fold == "train" && repositories[i].round == round) out.push_back(static_cast<int>(i));
-  return out;
+void Plan::each(const std::string& fold, int round,
+                const std::function<void(const synth::SliceEntry&)>& use) const {
+  synth::each_slice_entry(file, reading, [&](const synth::SliceEntry& entry) {
+    if (entry.fold == fold && entry.round == round) use(entry);
+  });
 }
 
-std::vector<int> Plan::of_fold(const std::string& fold) const {
-  std::vector<int> out;
-  for (size_t i = 0; i < repositories.size(); ++i)
-    if (repositories[i].fold == fold) out.push_back(static_cast<int>(i));
-  return out;
+void Plan::each_snapshot(const std::string& fold, int round,
+                         const std::function<void(const synth::Snapshot&)>& use) const {
+  const synth::SnapshotOptions options = synth::without_contamination(reading, contamination.get());
+  synth::SourceReader reader;
+  each(fold, round, [&](const synth::SliceEntry& entry) {
+    throw_if_stopped();
+    use(synth::take_slice_entry(reader, entry, options));
+  });
 }
 
 Plan prepare_plan(const Recipe& recipe, const fs::path& run, const Ranks& ranks) {
-  first_rank_does(ranks, "loop/plan", recipe.get<RunConfig>().timeout_s, [&] {
-    if (!fs::exists(run / kPlanFile)) cut_plan(recipe, run);
-  });
-  const std::string where = (run / kPlanFile).string();
-  const Json json = parse_json(read_file(run / kPlanFile), where);
   Plan plan;
-  for (const auto& r : get<Json>(json, "repositories", where))
-    plan.repositories.push_back({get<std::string>(r, "source", where), get<std::string>(r, "name", where),
-                                 get<std::string>(r, "fold", where), get<std::string>(r, "tree_hash", where),
-                                 get<int>(r, "round", where), get<int>(r, "cluster", where)});
+  plan.file = run / synth::kSliceFile;
+  plan.reading = synth::snapshot_options(recipe.get<synth::SynthConfig>());
+  // No rank passes the reading before all have looked, so that all see the same.
+  const bool cut = fs::exists(plan.file);
+  if (!cut || synth::slices_are_judged(plan.file))
+    plan.contamination = std::make_shared<synth::Contamination>(synth::contamination_of(recipe));
+  if (!cut) cut_plan(recipe, plan, run, ranks);
+  first_rank_does(ranks, "loop/plan", recipe.get<RunConfig>().timeout_s, [&] {
+    if (!fs::exists(run / "heldout" / "test.jsonl")) write_heldout(plan, run);
+  });
+  synth::each_slice_entry(plan.file, plan.reading,
+                          [&](const synth::SliceEntry& entry) { plan.folds.insert(entry.fold); });
   return plan;
-}
-
-synth::Snapshot snapshot_of(const Recipe& recipe, const Plan::Repository& repository) {
-  auto snapshot = synth::take_snapshot(repository.source, snapshot_options(recipe));
-  if (snapshot.tree_hash != repository.tree_hash)
-    throw Error(Code::input, "repository " + repository.name + " changed since this run began",
-                "restore it, or start another run with run.dir=PATH", repository.source);
-  return snapshot;
 }
 
 RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const Plan& plan,
@@ -155,9 +166,9 @@ RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const 
     first_rank_does(ranks, "loop/tokenizer", recipe.get<RunConfig>().timeout_s, [&] {
       if (fs::exists(out.path)) return;
       std::vector<std::string> texts;
-      for (int i : plan.of_round(1))
-        for (auto& file : snapshot_of(recipe, plan.repositories[static_cast<size_t>(i)]).files)
-          texts.push_back(std::move(file.content));
+      plan.each_snapshot("train", 1, [&](const synth::Snapshot& snapshot) {
+        for (const auto& file : snapshot.files) texts.push_back(file.content);
+      });
       const fs::path partial = run / "tokenizer.partial";
       fs::remove_all(partial);
       if (config.type == "bpe")

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/json.h"
 #include "data/mixture.h"
 #include "loop.h"
@@ -23,6 +24,8 @@ namespace train {
 class World;
 }
 
+class RoundServer;
+
 class Loop {
  public:
   Loop(train::World& world, const Recipe& recipe, fs::path run);
@@ -32,10 +35,23 @@ class Loop {
   fs::path run();
 
  private:
-  struct Branch;
+  // One variant's line of models: the main one in the run folder, comparisons in RUN/compare/VARIANT.
+  struct Branch {
+    std::string variant;
+    fs::path folder;
+    std::string checkpoint;  // newest; "" before the first round
+    int64_t step = 0;        // global step of that checkpoint
+
+    fs::path round(int64_t number) const { return folder / "rounds" / fmt::format("{:03d}", number); }
+    bool has_trajectories() const { return variant != kMixtureOnly; }
+  };
+  // The paper's first column: no trajectories, only what they would be mixed with.
+  static constexpr const char* kMixtureOnly = "prolong";
+
   void write_run_files();
   bool resume_round(int64_t round);
   void do_round(int64_t round);
+  std::unique_ptr<RoundServer> round_server(int64_t round, const Branch& main) const;
   void synthesise(int64_t round, const Branch& main);
   void pack_texts();
   void pack(int64_t round, const Branch& branch);

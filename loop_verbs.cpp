@@ -19,6 +19,7 @@
 #include "loop.h"
 #include "loop_doctor.h"
 #include "loop_run.h"
+#include "loop_synth_verb.h"
 #include "model/gpu.h"
 #include "synth/config.h"
 #include "synth/export.h"
@@ -146,6 +147,7 @@ std::vector<Verb> loop_verbs() {
         {"style", "NAME", "text form: plain (default), llama3 or chatml"}},
        false,
        export_something},
+      synth_verb(),
       doctor_verb(),
   };
 }

@@ -125,6 +125,12 @@ bool has_ended(pid_t pid) {
   return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
+int ended_status(pid_t pid) {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return 1;
+  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
 int end_group_and_reap(pid_t leader) {
   ::kill(-leader, SIGKILL);
   int wait_status = 0;

@@ -1,4 +1,4 @@
-// `retrace synth` and `retrace pack`: one stage on a run folder.
+// `retrace synth` on one rank, and `retrace pack`: one stage on a run folder.
 #include "synth/commands.h"
 
 #include <fmt/core.h>
@@ -21,6 +21,7 @@
 #include "synth/hygiene/config.h"
 #include "synth/ledger.h"
 #include "synth/pack.h"
+#include "synth/slice_file.h"
 #include "synth/stage_models.h"
 #include "synth/synthesis.h"
 
@@ -38,32 +39,28 @@ int64_t round_of(const Call& call) {
   return round;
 }
 
-// Names the slice of the round where the run has cut slices, else all that synth.input names.
-void name_sources(const SynthConfig& config, const fs::path& run, int64_t round, const UseSource& use) {
-  const fs::path slices = run / "slices.json";
+// The slice of the round where the run has cut slices, else all that synth.input names.
+void name_sources(SynthJob* job, const SynthConfig& config, const fs::path& run) {
+  const fs::path slices = run / kSliceFile;
   if (fs::exists(slices)) {
-    const Json json = parse_json(read_file(slices), "slices.json");
-    for (const Json& r : get<Json>(json, "repositories", "slices.json"))
-      if (get<std::string>(r, "fold", "slices.json") == "train" &&
-          get<int64_t>(r, "round", "slices.json") == round)
-        list_source(get<std::string>(r, "source", "slices.json"), use);
+    job->slice = [=, reading = job->reading, round = job->round](const auto& use) {
+      each_slice_entry(slices, reading, [&](const SliceEntry& entry) {
+        if (entry.fold == "train" && entry.round == round) use(entry.row);
+      });
+    };
     return;
   }
   if (config.input.empty())
     throw Error(Code::recipe, "no input repositories are named",
                 "set synth.input to a folder, repository, archive, JSONL file or list", "synth.input");
-  list_sources(resolve_path(config.input).string(), use);
+  job->list = [input = resolve_path(config.input).string()](const UseSource& use) {
+    list_sources(input, use);
+  };
 }
 
-Contamination contamination_of(const Recipe& recipe) {
-  std::vector<fs::path> folders;
-  const auto data_dir = std::get<std::string>(recipe.value("eval.data_dir"));
-  if (!data_dir.empty()) folders.push_back(resolve_path(data_dir));
-  folders.push_back(resolve_path("deps:"));
-  Contamination out = Contamination::of(folders);
-  for (const auto& [benchmark, n_tasks] : out.tasks())
-    if (n_tasks == 0) info("no data of {}: nothing is checked against it (eval.data_dir)", benchmark);
-  return out;
+void each_source(const SynthJob& job, const UseSource& use) {
+  if (job.list) return job.list(use);
+  job.slice([&](const LedgerRow& row) { use(row.source); });
 }
 
 // One repository after the other, as they are listed; those that cannot be read are told and left out.
@@ -72,7 +69,7 @@ int64_t for_each_snapshot(const SynthConfig& config, const SynthJob& job,
   int64_t n = 0, n_failed = 0;
   SourceReader reader;
   std::string last;
-  job.list([&](const SourceRef& source) {
+  each_source(job, [&](const SourceRef& source) {
     throw_if_stopped();
     ++n;
     try {
@@ -96,7 +93,7 @@ constexpr int64_t kMostShown = 64;
 
 void dry_run(const Recipe& recipe, const SynthJob& job) {
   int64_t n = 0;
-  job.list([&](const SourceRef&) { ++n; });
+  each_source(job, [&](const SourceRef&) { ++n; });
   if (n <= kMostShown)
     for_each_snapshot(recipe.get<SynthConfig>(), job,
                       [&](const Snapshot& snapshot) { print_dry_run(snapshot, recipe, std::cout); });
@@ -124,53 +121,16 @@ CurrentWeights weights_of(const Call& call, const Recipe& recipe) {
   return out;
 }
 
-int synth(const Call& call, const Schema& schema) {
-  install_signal_handlers();
-  const Recipe recipe = load_recipe(call, schema);
+SynthJob job_of(const Call& call, const Recipe& recipe) {
   const auto config = recipe.get<SynthConfig>();
-  const auto search = recipe.get<SearchConfig>();
   const fs::path run = run_folder_of(recipe);
   const int64_t round = round_of(call);
-  const bool dry = call.has("dry-run"), edges = call.has("edges");
   SynthJob job;
   job.out = round_folder(run, round) / "synth";
   job.round = static_cast<int>(round);
-  job.list = [&](const UseSource& use) { name_sources(config, run, round, use); };
   job.reading = snapshot_options(config);
-  job.hygiene = !fs::exists(run / "slices.json");
-  if (edges) {
-    for_each_snapshot(config, job, [](const Snapshot& snapshot) { print_edges(snapshot, std::cout); });
-    return 0;
-  }
-  if (dry) {
-    dry_run(recipe, job);
-    return 0;
-  }
-  const RunLock lock(run);
-  Contamination contamination;
-  if (job.hygiene && recipe.get<HygieneConfig>().decontaminate) {
-    contamination = contamination_of(recipe);
-    job.contamination = &contamination;
-  }
-  if (call.has("plan")) {
-    std::cout << to_text(plan_synthesis(recipe, job), 1) << std::endl;
-    return 0;
-  }
-  if (search.preset != "none" && search.scorer == "http" && call.has("weights"))
-    throw Error(Code::usage, "--weights and search.scorer = \"http\" are two scorers", "name one of them");
-  StageModels models(recipe, weights_of(call, recipe));
-  if (!models.searches() && search.preset != "none" && search.scorer == "local")
-    info("neither --weights nor model.path: first drafts are kept, nothing is searched");
-  if (search.preset != "none" && search.judge == "previous")
-    info("search.judge = \"previous\" is the loop's comparison branch; this stage alone has no judge");
-  models.load(job);
-  const Json summary = run_synthesis(recipe, job);
-  std::cout << to_text(summary, 1) << std::endl;
-  const auto failed = get<int64_t>(summary.at("sources"), "failed", "summary");
-  if (failed > 0)
-    throw Error(Code::incomplete, fmt::format("{} repositories could not be read", failed),
-                "the warnings above and ledger.db name them; the others are done", job.out.string());
-  return 0;
+  name_sources(&job, config, run);
+  return job;
 }
 
 std::shared_ptr<const data::Tokenizer> tokenizer_of(const Recipe& recipe, const fs::path& run) {
@@ -212,25 +172,67 @@ int pack(const Call& call, const Schema& schema) {
   return 0;
 }
 
+OptionSpec round_option() {
+  return {"round", "N", "which round of the run folder (default 1)"};
+}
+
 }  // namespace
 
+std::vector<OptionSpec> synth_options() {
+  return {{"dry-run", "", "print order, broken cycles and counts; write and ask nothing"},
+          {"plan", "", "list and judge the repositories, fill the ledger; make no trajectory"},
+          {"edges", "", "print the dependency edges as JSON lines; write nothing"},
+          {"weights", "DIR",
+           "HF folder that scores the search (default: model.path; without either no search)"},
+          round_option()};
+}
+
+void look_at_sources(const Call& call, const Recipe& recipe) {
+  const SynthJob job = job_of(call, recipe);
+  if (call.has("edges"))
+    for_each_snapshot(recipe.get<SynthConfig>(), job,
+                      [](const Snapshot& snapshot) { print_edges(snapshot, std::cout); });
+  else
+    dry_run(recipe, job);
+}
+
+std::optional<Error> run_synth(const Call& call, const Recipe& recipe, const Ranks& ranks) {
+  const auto search = recipe.get<SearchConfig>();
+  SynthJob job = job_of(call, recipe);
+  job.ranks = ranks;
+  const Contamination contamination =
+      job.slice && !slices_are_judged(run_folder_of(recipe) / kSliceFile) ? Contamination()
+                                                                          : contamination_of(recipe);
+  for (const auto& [benchmark, n_tasks] : contamination.tasks())
+    if (n_tasks == 0 && ranks.first())
+      info("no data of {}: nothing is checked against it (eval.data_dir)", benchmark);
+  if (!contamination.tasks().empty()) job.contamination = &contamination;
+  if (call.has("plan")) {
+    const Json counts = plan_synthesis(recipe, job);
+    if (ranks.first()) std::cout << to_text(counts, 1) << std::endl;
+    return std::nullopt;
+  }
+  if (search.preset != "none" && search.scorer == "http" && call.has("weights"))
+    throw Error(Code::usage, "--weights and search.scorer = \"http\" are two scorers", "name one of them");
+  StageModels models(recipe, weights_of(call, recipe));
+  if (!models.searches() && search.preset != "none" && search.scorer == "local")
+    info("neither --weights nor model.path: first drafts are kept, nothing is searched");
+  if (search.preset != "none" && search.judge == "previous")
+    info("search.judge = \"previous\" is the loop's comparison branch; this stage alone has no judge");
+  models.load(job);
+  const Json summary = run_synthesis(recipe, job);
+  if (ranks.first()) std::cout << to_text(summary, 1) << std::endl;
+  const auto failed = get<int64_t>(summary.at("sources"), "failed", "summary");
+  if (failed == 0) return std::nullopt;
+  return Error(Code::incomplete, fmt::format("{} repositories could not be read", failed),
+               "the warnings above and ledger.db name them; the others are done", job.out.string());
+}
+
 std::vector<Verb> verbs() {
-  const OptionSpec round = {"round", "N", "which round of the run folder (default 1)"};
-  return {{"synth",
-           "RECIPE [key=value ...]",
-           "trajectories of synth.input, or of a round's slice",
-           {{"dry-run", "", "print order, broken cycles and counts; write and ask nothing"},
-            {"plan", "", "list and judge the repositories, fill the ledger; make no trajectory"},
-            {"edges", "", "print the dependency edges as JSON lines; write nothing"},
-            {"weights", "DIR",
-             "HF folder that scores the search (default: model.path; without either no search)"},
-            round},
-           true,
-           synth},
-          {"pack",
+  return {{"pack",
            "RECIPE [key=value ...]",
            "trajectories and plain texts to training sequences",
-           {round},
+           {round_option()},
            true,
            pack}};
 }

@@ -39,8 +39,9 @@ struct SearchConfig {
   static constexpr const char* kAbout = "Choosing thoughts by the likelihood of the code that follows";
   std::string preset = "paper", scorer = "local", sees = "oracle", leak_meter = "ppm", judge = "none";
   int64_t candidates = 2, iterations = 3, max_context = 8192, target_bytes = 4096, max_slots = 0;
-  double length_charge = 0.002, max_ngram13 = 0.1;
-  bool controls = false;
+  double length_charge = 0.002, max_ngram13 = 0.1, serve_timeout_s = 900, serve_stop_s = 20;
+  bool controls = false, serve_generator = false;
+  std::string serve_command = "", serve_health = "/health";
   static auto fields() {
     using S = SearchConfig;
     return std::tuple{
@@ -77,7 +78,20 @@ struct SearchConfig {
             .at_least(0),
         field("max_ngram13", &S::max_ngram13,
               "guarded: largest share of a thought's 13-grams found in the code")
-            .range(0, 1)};
+            .range(0, 1),
+        field("serve_command", &S::serve_command,
+              "http: shell command that serves each round's weights, started before the search and ended after "
+              "it; {weights}, {model}, {port}, {host} and {round} are filled in, quoted"),
+        field("serve_health", &S::serve_health,
+              "Path that the served model answers with 200 once it is ready"),
+        field("serve_timeout_s", &S::serve_timeout_s, "Time for the served model to be ready")
+            .unit("s")
+            .range(0.1, 86400),
+        field("serve_stop_s", &S::serve_stop_s, "Time to end after SIGTERM, before SIGKILL")
+            .unit("s")
+            .range(0, 3600),
+        field("serve_generator", &S::serve_generator,
+              "The served model also writes prose (synth.generator = \"http\")")};
   }
 };
 

@@ -1,23 +1,32 @@
 #include "synth/facts.h"
 
 #include "core/error.h"
+#include "synth/hygiene/duplicate_files.h"
 #include "synth/hygiene/minhash.h"
 #include "synth/record/base64.h"
+#include "synth/slices.h"
 
 namespace retrace::synth {
 
-LedgerRow read_facts(const SourceRef& source, SourceReader& reader, const SnapshotOptions& options) {
-  LedgerRow row;
-  row.source = source;
+LedgerRow read_facts(const SourceRef& source, const std::function<Snapshot(const SourceRef&)>& take,
+                     const FactsWanted& wanted) {
   Snapshot snapshot;
   try {
-    snapshot = reader.take(source, options);
+    snapshot = take(source);
   } catch (const Error& error) {
     if (exit_status(error.code()) != 3) throw;
+    LedgerRow row;
+    row.source = source;
     row.state = "failed";
     row.reason = error.message();
     return row;
   }
+  return facts_of(source, snapshot, wanted);
+}
+
+LedgerRow facts_of(const SourceRef& source, const Snapshot& snapshot, const FactsWanted& wanted) {
+  LedgerRow row;
+  row.source = source;
   row.state = "planned";
   row.tree = snapshot.tree_hash;
   row.signature = repository_signature(snapshot);
@@ -31,6 +40,10 @@ LedgerRow read_facts(const SourceRef& source, SourceReader& reader, const Snapsh
                {"date", snapshot.date},         {"files", snapshot.files.size()},
                {"size_bytes", size_bytes},      {"languages", snapshot.bytes_by_language},
                {"dropped_files", dropped},      {"redactions", redactions}};
+  if (wanted.cluster_signature)
+    row.facts["cluster_signature"] = to_base64(pack_signature(minhash_signature(snapshot)));
+  const std::vector<FileFact> files = file_facts(snapshot, wanted.hygiene);
+  if (!files.empty()) row.files = to_json(files);
   return row;
 }
 
@@ -39,7 +52,8 @@ std::string facts_line(const LedgerRow& row) {
                   {"reason", row.reason},
                   {"tree", row.tree},
                   {"facts", row.facts},
-                  {"signature", to_base64(row.signature)}});
+                  {"signature", to_base64(row.signature)},
+                  {"files", row.files}});
 }
 
 LedgerRow facts_from_line(const SourceRef& source, const std::string& line, const std::string& where) {
@@ -51,6 +65,7 @@ LedgerRow facts_from_line(const SourceRef& source, const std::string& line, cons
   row.tree = get<std::string>(json, "tree", where);
   row.facts = get<Json>(json, "facts", where);
   row.signature = from_base64(get<std::string>(json, "signature", where), where);
+  row.files = get<Json>(json, "files", where);
   return row;
 }
 

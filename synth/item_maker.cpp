@@ -12,10 +12,13 @@ namespace retrace::synth {
 
 namespace {
 
-// A judge's folder counts by its name: records must not depend on where things lie.
+// A judge's folder counts by its name, and how weights are served not at all: records must not depend on where
+// things lie.
 std::string search_text(const Recipe& recipe) {
   const fs::path judge = recipe.get<SearchConfig>().judge;
-  return section_text(recipe, "search", "judge") + "search.judge = " + judge.filename().string() + "\n";
+  return section_text(recipe, "search",
+                      {"judge", "serve_command", "serve_health", "serve_timeout_s", "serve_stop_s",
+                       "serve_generator"}) + "search.judge = " + judge.filename().string() + "\n";
 }
 
 }  // namespace
@@ -36,7 +39,7 @@ ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job)
     judge_ = job.judge;
   }
   recipe_hash_ = sha256_hex(fmt::format("{} {} {} {} {}\n{}{}{}", kSynthCode, generator_->name(), run.seed,
-                                        job.round, job.fold, section_text(recipe, "synth", "input"),
+                                        job.round, job.fold, section_text(recipe, "synth", {"input"}),
                                         search_text(recipe), models_.identity()));
 }
 

@@ -1,5 +1,4 @@
-// One repository's synthesis: structure, skeleton, first drafts, search. Used alike by a stage of snapshots
-// in memory and by a streaming one.
+// One repository's synthesis: structure, skeleton, first drafts, search.
 #pragma once
 
 #include <functional>

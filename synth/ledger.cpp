@@ -22,6 +22,8 @@ struct Ledger::State {
         " file TEXT NOT NULL, at INTEGER NOT NULL, size_bytes INTEGER NOT NULL, stamp TEXT NOT NULL,"
         " state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', tree TEXT NOT NULL DEFAULT '',"
         " facts TEXT NOT NULL DEFAULT '', signature BLOB, listing INTEGER NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS files(source TEXT PRIMARY KEY, facts TEXT NOT NULL, duplicates TEXT NOT "
+        "NULL DEFAULT '');"
         "CREATE INDEX IF NOT EXISTS by_place ON sources(place);");
   }
 
@@ -73,7 +75,9 @@ Ledger::Ledger(const std::filesystem::path& file, const std::string& basis) {
   s.begin();
   if (s.meta("basis") != basis) {
     s.set_meta("judged", "");
-    s.db.exec("UPDATE sources SET state = 'listed', reason = '', tree = '', facts = '', signature = NULL");
+    s.db.exec(
+        "UPDATE sources SET state = 'listed', reason = '', tree = '', facts = '', signature = NULL;"
+        "DELETE FROM files;");
   }
   s.set_meta("version", kVersion);
   s.set_meta("basis", basis);
@@ -146,7 +150,10 @@ void Ledger::end_listing() {
   gone.bind(1, s.listing);
   const bool any_gone = gone.step();
   gone.run();
-  if (any_gone) s.changed();
+  if (any_gone) {
+    s.db.exec("DELETE FROM files WHERE source NOT IN (SELECT source FROM sources)");
+    s.changed();
+  }
   s.find.reset();
   s.insert.reset();
   s.update.reset();
@@ -161,8 +168,9 @@ void Ledger::each(const std::function<void(const LedgerRow&)>& use) {
     rows.clear();
     Statement select(
         s.db,
-        "SELECT place, source, file, at, size_bytes, stamp, state, reason, tree, facts, signature"
-        " FROM sources WHERE place > ? ORDER BY place LIMIT ?");
+        "SELECT place, s.source, file, at, size_bytes, stamp, state, reason, tree, s.facts, signature,"
+        " f.duplicates FROM sources s LEFT JOIN files f ON f.source = s.source"
+        " WHERE place > ? ORDER BY place LIMIT ?");
     select.bind(1, last).bind(2, kRowsPerChunk);
     while (select.step()) {
       LedgerRow row;
@@ -174,6 +182,8 @@ void Ledger::each(const std::function<void(const LedgerRow&)>& use) {
       const std::string facts = select.text(9);
       if (!facts.empty()) row.facts = parse_json(facts, "ledger");
       row.signature = select.text(10);
+      const std::string duplicates = select.text(11);
+      if (!duplicates.empty()) row.duplicates = parse_json(duplicates, "ledger");
       rows.push_back(std::move(row));
     }
     if (!rows.empty()) last = rows.back().source.place;
@@ -188,6 +198,13 @@ std::string Ledger::signature_of(const std::string& place) {
   return select.step() ? select.text(0) : "";
 }
 
+Json Ledger::files_of(const std::string& source) {
+  Statement select(state_->db, "SELECT facts FROM files WHERE source = ?");
+  select.bind(1, source);
+  const std::string text = select.step() ? select.text(0) : "";
+  return text.empty() ? Json() : parse_json(text, "ledger");
+}
+
 void Ledger::record(const LedgerRow& row) {
   State& s = *state_;
   s.begin();
@@ -200,7 +217,24 @@ void Ledger::record(const LedgerRow& row) {
       .bind_bytes(5, row.signature)
       .bind(6, row.source.place)
       .run();
+  Statement forget(s.db, "DELETE FROM files WHERE source = ?");
+  forget.bind(1, row.source.source).run();
+  if (!row.files.is_null() || !row.duplicates.is_null()) {
+    Statement add(s.db, "INSERT INTO files VALUES(?, ?, ?)");
+    add.bind(1, row.source.source)
+        .bind(2, row.files.is_null() ? std::string() : to_text(row.files))
+        .bind(3, row.duplicates.is_null() ? std::string() : to_text(row.duplicates))
+        .run();
+  }
   s.changed();
+}
+
+void Ledger::set_duplicates(const std::string& source, const Json& duplicates) {
+  State& s = *state_;
+  s.begin();
+  Statement put(s.db, "UPDATE files SET duplicates = ? WHERE source = ?");
+  put.bind(1, duplicates.is_null() ? std::string() : to_text(duplicates)).bind(2, source).run();
+  s.changed(false);
 }
 
 void Ledger::set_state(const std::string& place, const std::string& state, const std::string& reason) {

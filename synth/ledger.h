@@ -26,6 +26,9 @@ struct LedgerRow {
   std::string tree;       // hash of the redacted tree, "" before it was read
   Json facts;             // what synth/facts.h says of it; null before it was read
   std::string signature;  // MinHash, packed; "" if the repository is too short for one
+  Json files;             // its files that can be duplicates (synth/hygiene/duplicate_files.h); null for none.
+                          // each() leaves it out
+  Json duplicates;        // those of them that are left out; null for none
 };
 
 class Ledger {
@@ -45,6 +48,7 @@ class Ledger {
   // Rows in the order of `place`, in constant memory. `use` may change the ledger.
   void each(const std::function<void(const LedgerRow&)>& use);
   std::string signature_of(const std::string& place);
+  Json files_of(const std::string& source);
   std::map<std::string, int64_t> counts();  // by state
 
   // Whether anything changed since judged(rules) was last called with the same rules.
@@ -54,6 +58,7 @@ class Ledger {
   // Changes are durable after flush() (or destruction), and after every thousand or so of them.
   void record(const LedgerRow& row);
   void set_state(const std::string& place, const std::string& state, const std::string& reason = "");
+  void set_duplicates(const std::string& source, const Json& duplicates);
   void replace_state(const std::string& from, const std::string& to);
   void flush();
 

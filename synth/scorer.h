@@ -39,7 +39,7 @@ struct ScoreWork {
 class Scorer {
  public:
   virtual ~Scorer() = default;
-  virtual std::string name() const = 0;  // "local:<weights fingerprint, 12 digits>", "ppm/1"
+  virtual std::string name() const = 0;  // "local:<weights fingerprint, 12 digits>[/dtype]", "ppm/1"
   // NLL of `target` after prefix + thought[k] + close, for every k. The target's ids are the same for every
   // k. A k whose context would exceed the scorer's length gives n_tokens = 0 (rejected by the caller).
   virtual std::vector<ScoreResult> score(const std::string& prefix, const std::vector<std::string>& thoughts,
@@ -59,11 +59,12 @@ class Scorer {
 // context is max_context_tokens or the model's own length, whichever is less; an eighth is kept free for the
 // thought. What does not fit is cut from the prefix: first the tree, then the oldest segments after the lead;
 // the lead itself keeps at most half of the room, from its start. Observations between the thought and the
-// target keep a third of what the target leaves, the newest. No cut depends on the thoughts.
-
+// target keep a third of what the target leaves, the newest. No cut depends on the thoughts. `dtype`:
+// what the engine computes in, for the name.
 std::unique_ptr<Scorer> make_local_scorer(model::Engine& engine,
                                           std::shared_ptr<const data::Tokenizer> tokenizer,
-                                          int64_t max_context_tokens);
+                                          int64_t max_context_tokens,
+                                          const std::string& dtype = "float32");
 // Byte-level PPM with true log-probabilities: copies well, so it is the leak meter, not a judge of thoughts.
 // Its tokens are bytes, and it has no limit of length.
 std::unique_ptr<Scorer> make_ppm_scorer(int order = 8);

@@ -9,20 +9,13 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/random.h"
-#include "synth/hygiene/minhash.h"
 
 namespace retrace::synth {
 
 namespace {
 
 // Bands of 5 rows: a pair at 0.7 is compared with probability 1 - (1 - 0.7^5)^51 > 0.9999.
-constexpr size_t kBands = 51, kRows = 5;
-
-uint64_t repository_bytes(const Snapshot& snapshot) {
-  uint64_t bytes = 0;
-  for (const auto& file : snapshot.files) bytes += file.content.size();
-  return bytes;
-}
+constexpr size_t kBands = 51, kBandBytes = 10;  // 16 bits an entry
 
 class Groups {
  public:
@@ -50,13 +43,15 @@ struct Cluster {
   std::string key;  // the least tree hash: names the cluster whatever the sequence of repositories
 };
 
-std::vector<Cluster> collect(const std::vector<Snapshot>& snapshots, const std::vector<int>& cluster_of) {
+std::vector<Cluster> collect(const std::vector<SliceInput>& repositories,
+                             const std::vector<int>& cluster_of) {
   std::map<int, Cluster> by_head;
-  for (size_t i = 0; i < snapshots.size(); ++i) {
+  for (size_t i = 0; i < repositories.size(); ++i) {
     Cluster& cluster = by_head[cluster_of[i]];
     cluster.members.push_back(static_cast<int>(i));
-    cluster.size_bytes += repository_bytes(snapshots[i]);
-    if (cluster.key.empty() || snapshots[i].tree_hash < cluster.key) cluster.key = snapshots[i].tree_hash;
+    cluster.size_bytes += repositories[i].size_bytes;
+    const std::string& tree = repositories[i].tree_hash;
+    if (cluster.key.empty() || tree < cluster.key) cluster.key = tree;
   }
   std::vector<Cluster> clusters;
   for (auto& [head, cluster] : by_head) clusters.push_back(std::move(cluster));
@@ -103,48 +98,54 @@ std::vector<uint64_t> minhash_signature(const Snapshot& snapshot) {
   return minhash(&shingles);
 }
 
-std::vector<int> near_duplicate_clusters(const std::vector<Snapshot>& snapshots, double threshold) {
-  std::vector<std::vector<uint64_t>> signatures;
-  for (const auto& snapshot : snapshots) signatures.push_back(minhash_signature(snapshot));
-  Groups groups(snapshots.size());
-  std::map<std::string, int> first_with_tree;
-  for (size_t i = 0; i < snapshots.size(); ++i) {
-    const auto [found, is_new] = first_with_tree.try_emplace(snapshots[i].tree_hash, static_cast<int>(i));
+SliceInput slice_input(const Snapshot& snapshot) {
+  SliceInput out = {snapshot.tree_hash, 0, pack_signature(minhash_signature(snapshot))};
+  for (const auto& file : snapshot.files) out.size_bytes += file.content.size();
+  return out;
+}
+
+std::vector<int> near_duplicate_clusters(const std::vector<SliceInput>& repositories, double threshold) {
+  Groups groups(repositories.size());
+  std::unordered_map<std::string, int> first_with_tree;
+  for (size_t i = 0; i < repositories.size(); ++i) {
+    const auto [found, is_new] =
+        first_with_tree.try_emplace(repositories[i].tree_hash, static_cast<int>(i));
     if (!is_new) groups.join(found->second, static_cast<int>(i));
   }
   for (size_t band = 0; band < kBands; ++band) {
     std::unordered_map<uint64_t, std::vector<int>> buckets;
-    for (size_t i = 0; i < signatures.size(); ++i) {
-      if (signatures[i].empty()) continue;
-      uint64_t key = band;
-      for (size_t row = 0; row < kRows; ++row) key = mix64(key ^ signatures[i][band * kRows + row]);
+    for (size_t i = 0; i < repositories.size(); ++i) {
+      const std::string& signature = repositories[i].signature;
+      if (signature.empty()) continue;
+      const uint64_t key =
+          xxh3_64(std::string_view(signature).substr(band * kBandBytes, kBandBytes), band);
       std::vector<int>& bucket = buckets[key];
       for (int other : bucket)
         if (groups.find(other) != groups.find(static_cast<int>(i)) &&
-            estimated_jaccard(signatures[static_cast<size_t>(other)], signatures[i]) >= threshold)
+            packed_jaccard(repositories[static_cast<size_t>(other)].signature, signature) >= threshold)
           groups.join(other, static_cast<int>(i));
       bucket.push_back(static_cast<int>(i));
     }
   }
-  std::vector<int> cluster(snapshots.size());
+  std::vector<int> cluster(repositories.size());
   for (size_t i = 0; i < cluster.size(); ++i) cluster[i] = groups.find(static_cast<int>(i));
   return cluster;
 }
 
-Slices cut_slices(const std::vector<Snapshot>& snapshots, int rounds, double dev_fraction,
+Slices cut_slices(const std::vector<SliceInput>& repositories, int rounds, double dev_fraction,
                   double test_fraction, uint64_t seed) {
   if (rounds < 1) fail(Code::recipe, "the number of rounds is {}, but at least 1 is needed", rounds);
   if (!(dev_fraction >= 0) || !(test_fraction >= 0) || !(dev_fraction + test_fraction < 1))
     fail(Code::recipe, "the held-out fractions {} and {} must be at least 0 and sum to less than 1",
          dev_fraction, test_fraction);
   Slices slices;
-  slices.cluster = near_duplicate_clusters(snapshots);
-  std::vector<Cluster> waiting = collect(snapshots, slices.cluster);
+  slices.cluster = near_duplicate_clusters(repositories);
+  std::vector<Cluster> waiting = collect(repositories, slices.cluster);
   const auto needed = static_cast<size_t>(rounds);
   if (waiting.size() < needed)
     throw Error(Code::input,
                 fmt::format("{} repositories in {} near-duplicate clusters are too few for {} rounds",
-                            snapshots.size(), waiting.size(), rounds),
+                            repositories.size(), waiting.size(), rounds),
                 "give more repositories or fewer rounds (loop.rounds)");
   auto draw = [&](const Cluster& cluster) { return xxh3_64(cluster.key, mix64(seed)); };
   std::sort(waiting.begin(), waiting.end(), [&](const Cluster& a, const Cluster& b) {

@@ -1,13 +1,16 @@
 #include "synth/stage_key.h"
 
+#include <algorithm>
+
 namespace retrace::synth {
 
-std::string section_text(const Recipe& recipe, const std::string& section, const std::string& without) {
+std::string section_text(const Recipe& recipe, const std::string& section,
+                         const std::vector<std::string>& without) {
   std::string out;
   for (const Section& s : recipe.schema().sections()) {
     if (s.name != section) continue;
     for (const Key& key : s.keys)
-      if (key.name != without) out += key.full() + " = " + value_text(recipe.value(key.full())) + "\n";
+      if (std::find(without.begin(), without.end(), key.name) == without.end()) out += key.full() + " = " + value_text(recipe.value(key.full())) + "\n";
   }
   return out;
 }

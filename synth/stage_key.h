@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/recipe.h"
 
@@ -10,6 +11,7 @@ namespace retrace::synth {
 inline constexpr const char* kSynthCode = "synth/1";  // to be raised when the same inputs give other bytes
 
 // All keys of a section, except `without`, as text.
-std::string section_text(const Recipe& recipe, const std::string& section, const std::string& without = "");
+std::string section_text(const Recipe& recipe, const std::string& section,
+                         const std::vector<std::string>& without = {});
 
 }  // namespace retrace::synth

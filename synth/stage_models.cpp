@@ -16,6 +16,11 @@ std::string folder_name(const fs::path& folder) {
   return plain.has_filename() ? plain.filename().string() : plain.parent_path().filename().string();
 }
 
+// Weights in bf16 are others than in fp32: records and finished stages tell them apart by name.
+std::string named(const std::string& weights, const std::string& dtype) {
+  return dtype == "float32" ? weights : weights + " " + dtype;
+}
+
 bool is_folder(const std::string& judge) {
   return judge != "none" && judge != "previous" && judge != "ppm";
 }
@@ -32,7 +37,7 @@ model::EngineOptions synth_engine_options(const Recipe& recipe) {
 }
 
 StageModels::StageModels(const Recipe& recipe, CurrentWeights current)
-    : recipe_(recipe), current_(std::move(current)) {
+    : recipe_(recipe), current_(std::move(current)), dtype_(synth_engine_options(recipe).dtype) {
   const auto search = recipe.get<SearchConfig>();
   const auto generator = recipe.get<GeneratorConfig>();
   const bool has_weights = !current_.name.empty();
@@ -49,12 +54,13 @@ StageModels::StageModels(const Recipe& recipe, CurrentWeights current)
                 "name a Hugging Face folder; random weights cannot write", "generator.weights");
   const fs::path folder = generator.weights.empty() ? current_.folder : resolve_path(generator.weights);
   weights_ = generator.weights.empty() ? "" : folder.string();
-  writer_.weights_name = generator.weights.empty() ? current_.name : folder_name(folder);
+  writer_.weights_name = named(generator.weights.empty() ? current_.name : folder_name(folder), dtype_);
+  writer_.dtype = dtype_;
   if (generator.api == "chat") writer_.form = chat_template_of(generator.chat_template, folder);
 }
 
 void StageModels::name(SynthJob& job) {
-  if (searches_) job.weights_name = current_.name;
+  if (searches_) job.weights_name = named(current_.name, dtype_);
   if (writes_) job.writer = &writer_;
 }
 
@@ -62,7 +68,7 @@ void StageModels::load(SynthJob& job) {
   name(job);
   const model::EngineOptions options = synth_engine_options(recipe_);
   if (searches_) {
-    scorer_ = make_local_scorer(current_engine(), current_.tokenizer, max_context_);
+    scorer_ = make_local_scorer(current_engine(), current_.tokenizer, max_context_, dtype_);
     job.scorer = scorer_.get();
   }
   if (writes_ && weights_.empty()) {
@@ -78,7 +84,7 @@ void StageModels::load(SynthJob& job) {
   } else if (!judge_name_.empty() && is_folder(judge_name_)) {
     const fs::path folder = resolve_path(judge_name_);
     judge_engine_ = model::open_engine(folder, options);
-    judge_ = make_local_scorer(*judge_engine_, data::load_tokenizer(folder), max_context_);
+    judge_ = make_local_scorer(*judge_engine_, data::load_tokenizer(folder), max_context_, dtype_);
   }
   if (judge_) job.judge = judge_.get();
 }

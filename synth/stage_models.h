@@ -29,7 +29,7 @@ class StageModels {
  public:
   // Error{recipe} where a generator or a judge that is named cannot be had.
   StageModels(const Recipe& recipe, CurrentWeights current);
-  // Names in `job` what it will need, and loads nothing: enough to recognise a finished stage. `this` must
+  // Names in `job` what it will need (the dtype too, where it is not float32), and loads nothing: enough to recognise a finished stage. `this` must
   // outlive the job.
   void name(SynthJob& job);
   // Loads it. One engine where the same weights write and score.
@@ -41,7 +41,7 @@ class StageModels {
   const Recipe& recipe_;
   CurrentWeights current_;
   bool writes_ = false, searches_ = false;
-  std::string weights_, judge_name_;
+  std::string dtype_, weights_, judge_name_;
   int64_t max_context_ = 0;
   LocalWriter writer_;
   std::unique_ptr<model::Engine> engine_, writer_engine_, judge_engine_;

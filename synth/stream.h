@@ -1,5 +1,5 @@
-// The synthesis stage of listed sources: list, judge, make, publish, each step resumable, with a ledger that
-// rank 0 owns and memory that does not grow with the number of repositories.
+// The synthesis stage: gather, make, publish, each step resumable, with a ledger that rank 0 owns and memory
+// that does not grow with the number of repositories.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,6 @@
 #include "synth/synthesis.h"
 
 namespace retrace::synth {
-
-Json stream_synthesis(const Recipe& recipe, const SynthJob& job);
 
 // What done.json says of a finished stage, and the summary of one that was finished with the same key. Its
 // scorer is not asked for where there is none to compare.

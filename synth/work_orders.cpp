@@ -19,6 +19,25 @@ constexpr size_t kOrdersPerFile = 256;
 constexpr double kLeaseS = 120, kPollS = 0.2;
 constexpr const char* kHead = "orders.json";
 
+// Given back in the end, also by an exception: others need not wait until it runs out.
+class HeldLease {
+ public:
+  HeldLease(Coordinator* coordinator, const std::string& key, const std::string& holder)
+      : coordinator_(coordinator), key_(key), holder_(holder) {}
+  ~HeldLease() {
+    try {
+      if (coordinator_) coordinator_->release(key_, holder_);
+    } catch (const Error&) {  // then it runs out
+    }
+  }
+  HeldLease(const HeldLease&) = delete;
+  HeldLease& operator=(const HeldLease&) = delete;
+
+ private:
+  Coordinator* coordinator_;
+  const std::string &key_, &holder_;
+};
+
 fs::path file_of(const fs::path& folder, size_t file) {
   return folder / fmt::format("{:06}.jsonl", file);
 }
@@ -33,7 +52,11 @@ OrderWriter::OrderWriter(fs::path folder) : folder_(std::move(folder)) {
 void OrderWriter::add(const Order& order) {
   Json sources = Json::array();
   for (const SourceRef& source : order.sources) sources.push_back(to_json(source));
-  lines_ += to_text({{"name", order.name}, {"sources", sources}, {"trees", order.trees}}) + "\n";
+  lines_ += to_text({{"name", order.name},
+                     {"sources", sources},
+                     {"trees", order.trees},
+                     {"duplicates", order.duplicates}}) +
+            "\n";
   if (++in_file_ == kOrdersPerFile) flush();
 }
 
@@ -72,6 +95,7 @@ std::vector<Order> Orders::load(size_t file) const {
     for (const Json& source : get<Json>(json, "sources", where))
       order.sources.push_back(source_from_json(source, where));
     order.trees = get<std::vector<std::string>>(json, "trees", where);
+    for (const Json& duplicates : get<Json>(json, "duplicates", where)) order.duplicates.push_back(duplicates);
     orders.push_back(std::move(order));
   }
   if (orders.size() != counts_[file])
@@ -109,12 +133,12 @@ void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const st
         const std::string lease = lease_prefix + order.name;
         if (!is_done(order)) {
           if (shared && !ranks.coordinator->lease(lease, holder, kLeaseS)) continue;
+          const HeldLease held(shared ? ranks.coordinator : nullptr, lease, holder);
           if (!is_done(order))
             make(order, [&] {
               throw_if_stopped();
               if (shared) ranks.coordinator->lease(lease, holder, kLeaseS);
             });
-          if (shared) ranks.coordinator->release(lease, holder);
         }
         done[file][at] = moved = true;
         --left[file];

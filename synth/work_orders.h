@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/json.h"
 #include "core/ranks.h"
 #include "synth/input/source_list.h"
 
@@ -17,7 +18,8 @@ namespace retrace::synth {
 struct Order {
   std::string name;  // of its result files: a hash of all that decides them
   std::vector<SourceRef> sources;
-  std::vector<std::string> trees;  // of each source, where they are known
+  std::vector<std::string> trees;  // of each source as it is read, where they are known
+  std::vector<Json> duplicates;    // of each source, where there are any: files to leave out
 };
 
 class OrderWriter {

@@ -107,9 +107,14 @@ void add_repositories(const Json& run, Page& page) {
     std::vector<std::string> languages, dropped, redactions;
     for (const auto& [name, bytes] : r["languages"].items())
       if (!name.empty()) languages.push_back(name);
-    for (const auto& [reason, count] : r["dropped_files"].items()) {
-      dropped.push_back(reason + " " + to_text(count));
-      reasons[reason] += count.get<int64_t>();
+    std::map<std::string, int64_t> of_this;
+    for (const auto& [reason, count] : r["dropped_files"].items()) of_this[reason] += count.get<int64_t>();
+    if (r.contains("duplicate_files"))
+      for (const auto& d : r["duplicate_files"])
+        ++of_this[get_or<bool>(d, "near", false, "slices.json") ? "near_duplicate_file" : "duplicate_file"];
+    for (const auto& [reason, count] : of_this) {
+      dropped.push_back(fmt::format("{} {}", reason, count));
+      reasons[reason] += count;
     }
     for (const auto& [kind, count] : r["redactions"].items())
       redactions.push_back(kind + " " + to_text(count));

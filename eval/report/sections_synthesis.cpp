@@ -97,6 +97,7 @@ void add_tokens(const Json& run, Page& page) {
 void add_sources(const Json& run, Page& page) {
   std::vector<std::vector<std::string>> totals = {
       {"round", "listed", "kept", "failed", "dropped, by reason"}};
+  std::vector<std::vector<std::string>> duplicates = {{"round", "file that an earlier repository has too"}};
   std::vector<std::vector<std::string>> shares = {{"round", "of the kept sources", "count", "share"}};
   for (const auto& item : run["main"]["rounds"]) {
     if (!item["synth"].is_object() || !item["synth"].contains("sources")) continue;
@@ -108,6 +109,9 @@ void add_sources(const Json& run, Page& page) {
     totals.push_back({round, show_number(number_at(sources, {"listed"})),
                       show_number(number_at(sources, {"kept"})), show_number(number_at(sources, {"failed"})),
                       reasons.empty() ? "-" : reasons});
+    if (sources.contains("first_duplicate_files"))
+      for (const auto& text : sources["first_duplicate_files"])
+        duplicates.push_back({round, text.get<std::string>()});
     for (const char* what : {"licences", "bytes_by_language"}) {
       double all = 0;
       std::vector<std::pair<double, std::string>> counted;
@@ -127,6 +131,7 @@ void add_sources(const Json& run, Page& page) {
   page.heading("Sources");
   page.table(totals);
   page.table(shares);
+  if (duplicates.size() > 1) page.table(duplicates);
 }
 
 }  // namespace retrace::eval

@@ -92,7 +92,7 @@ Backends::Backends(const Recipe& recipe, const fs::path& out, const Ranks& ranks
     s.local = std::make_unique<LocalGenerator>(config, prompts, *writer, *s.evidence);
     s.identity += fmt::format("generator {} {} {}\n", s.local->name(), static_cast<int>(writer->form),
                               generator_identity(config, prompts));
-    if (writer->engine != nullptr) s.writer_weights = writer->engine->fingerprint();
+    if (writer->engine != nullptr) s.writer_weights = writer->engine->fingerprint() + " " + writer->dtype;
   }
   if (scores) {
     const auto config = recipe.get<ScorerConfig>();

@@ -2,6 +2,7 @@
 // worst case fits beside all that is spent or under way, on every rank.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "core/coordinator.h"
@@ -22,17 +23,27 @@ class Budget {
   // With a coordinator the ranks share one count, kept under `key`, which start() must have set.
   Budget(BudgetLimits limits, Coordinator* coordinator, std::string key);
   void start(const Usage& already_spent);  // by one rank, before any other asks
-  bool reserve(const Usage& most);         // false: it would not fit; nothing is reserved
+  // fits: it is reserved. later: it would not fit beside what is under way here and on other ranks, but may
+  // once that is settled. never: what is spent for good leaves no room for it.
+  enum class Room { fits, later, never };
+  Room reserve(const Usage& most);
   void settle(const Usage& reserved, const Usage& actual);
   std::string text() const;  // "1,000 tokens, 2.5 USD", for messages
   const BudgetLimits& limits() const { return limits_; }
 
  private:
-  bool add(const Usage& change, bool checked);
+  struct Count {
+    Usage spent, reserved;
+  };
+  static std::string to_text(const Count& count);
+  static Count from_text(const std::string& text);
+  // Applies `change` to the count until nobody else changed it meanwhile; false from it leaves all as it is.
+  bool update(const std::function<bool(Count&)>& change);
+  bool fits(const Usage& usage) const;
   BudgetLimits limits_;
   Coordinator* coordinator_;
   std::string key_;
-  Usage count_;
+  Count count_;
 };
 
 }  // namespace retrace::synth

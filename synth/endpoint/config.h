@@ -11,7 +11,7 @@ struct GeneratorConfig {
       "The language model that writes prose (synth.generator = \"http\" or \"local\")";
   std::vector<std::string> endpoints;
   std::string api = "chat", model = "", api_key_env = "", prompts = "", on_failure = "template";
-  std::string weights = "", chat_template = "auto";
+  std::string weights = "", chat_template = "auto", dtype = "";
   double temperature = 0.8, top_p = 0.95, connect_timeout_s = 5, timeout_s = 600, backoff_s = 0.5;
   int64_t max_tokens = 1024, max_prompt_kib = 24, max_chars = 6000, max_code_lines = 3, attempts = 3;
   int64_t retries = 8, max_in_flight = 32, max_response_mib = 16, budget_tokens = 0, batch = 16;
@@ -32,6 +32,9 @@ struct GeneratorConfig {
         field("api", &G::api, "chat: /v1/chat/completions; completions: /v1/completions, for base models")
             .choices({"chat", "completions"}),
         field("model", &G::model, "The model's name on the server"),
+        field("dtype", &G::dtype,
+              "http: what the server was told to compute in (bfloat16, fp8, ...); answers of another are not "
+              "taken for its own. Empty = not said"),
         field("api_key_env", &G::api_key_env,
               "Environment variable that holds the API key; the key itself is never stored"),
         field("prompts", &G::prompts, "Folder of prompt files that replace the built-in ones of those names"),
@@ -81,7 +84,7 @@ struct ScorerConfig {
   static constexpr const char* kSection = "scorer";
   static constexpr const char* kAbout = "The language model that scores thoughts (search.scorer = \"http\")";
   std::vector<std::string> endpoints;
-  std::string dialect = "vllm", model = "", tokenizer = "", api_key_env = "";
+  std::string dialect = "vllm", model = "", tokenizer = "", api_key_env = "", dtype = "";
   double connect_timeout_s = 5, timeout_s = 600, backoff_s = 0.5;
   int64_t attempts = 2, retries = 8, max_in_flight = 8, max_response_mib = 256, budget_tokens = 0;
   double budget_usd = 0, usd_per_million_input = 0, usd_per_million_output = 0;
@@ -94,6 +97,9 @@ struct ScorerConfig {
               "vllm: /v1/completions with prompt_logprobs; sglang: /generate with logprob_start_len")
             .choices({"vllm", "sglang"}),
         field("model", &S::model, "The model's name on the server; recorded as the weights that scored"),
+        field("dtype", &S::dtype,
+              "What the server was told to compute in (bfloat16, fp8, ...); scores of another are not taken for "
+              "its own. Empty = not said"),
         field("tokenizer", &S::tokenizer, "Tokenizer of that model: a Hugging Face folder or file"),
         field("api_key_env", &S::api_key_env,
               "Environment variable that holds the API key; the key itself is never stored"),

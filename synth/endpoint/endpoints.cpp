@@ -243,11 +243,12 @@ class Exchange {
   }
 
   bool start(Job& job, size_t endpoint) {
-    if (!s_.budget.reserve(job.ask.most)) {
-      if (under_way_.empty()) fatal_ = s_.over_budget();
+    if (const Budget::Room room = s_.budget.reserve(job.ask.most); room != Budget::Room::fits) {
+      if (room == Budget::Room::never) fatal_ = s_.over_budget();
       short_of_budget_ = true;
       return false;
     }
+    short_of_budget_ = false;
     job.spending = s_.evidence.will_spend(s_.options.role, job.ask.most);
     job.endpoint = endpoint;
     ++s_.endpoints[endpoint].under_way;
@@ -307,7 +308,7 @@ class Exchange {
   std::deque<Job> waiting_;
   std::map<uint64_t, Job> under_way_;
   std::optional<Error> fatal_;
-  bool short_of_budget_ = false;  // for what is under way
+  bool short_of_budget_ = false;  // what is under way, here or on other ranks, holds what is left
 };
 
 }  // namespace
@@ -341,7 +342,11 @@ StoredAnswer Endpoints::ask_directly(size_t endpoint, const Ask& ask) {
   s.before_the_first_request();
   HttpClient client;
   for (int64_t tries = 0;; ++tries) {
-    if (!s.budget.reserve(ask.most)) throw s.over_budget();
+    for (Budget::Room room; (room = s.budget.reserve(ask.most)) != Budget::Room::fits;) {
+      if (room == Budget::Room::never) throw s.over_budget();
+      if (tick) tick();
+      client.wait(kPollS);
+    }
     const int64_t spending = s.evidence.will_spend(s.options.role, ask.most);
     client.start(s.request(endpoint, ask));
     std::vector<HttpResult> results;

@@ -19,7 +19,8 @@ HttpGenerator::HttpGenerator(GeneratorConfig config, Prompts prompts, Endpoints&
 }
 
 std::string HttpGenerator::name() const {
-  return fmt::format("http/{}/{}", config_.model, prompts_.fingerprint.substr(0, 12));
+  return fmt::format("http/{}{}/{}", config_.model, config_.dtype.empty() ? "" : "/" + config_.dtype,
+                     prompts_.fingerprint.substr(0, 12));
 }
 
 std::string HttpGenerator::fill(const SlotRequest& request) {
@@ -43,6 +44,7 @@ Ask HttpGenerator::ask_for(const SlotRequest& r, int attempt) const {
   Ask ask;
   ask.path = chat ? "/v1/chat/completions" : "/v1/completions";
   ask.body = to_text(body);
+  if (!config_.dtype.empty()) ask.about = "dtype " + config_.dtype + "\n";
   ask.attempt = attempt;
   // No tokenizer makes more tokens than bytes.
   ask.most = {static_cast<int64_t>(prompt.system.size() + prompt.user.size()) + kTemplateTokens,
@@ -66,9 +68,9 @@ Counts HttpGenerator::take_counts() {
 }
 
 std::string generator_identity(const GeneratorConfig& c, const Prompts& prompts) {
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {}", c.api, c.model, c.temperature, c.top_p, c.max_tokens,
-                     c.max_prompt_kib, c.max_chars, c.max_code_lines, c.attempts, c.max_response_mib,
-                     prompts.fingerprint);
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {}{}", c.api, c.model, c.temperature, c.top_p,
+                     c.max_tokens, c.max_prompt_kib, c.max_chars, c.max_code_lines, c.attempts,
+                     c.max_response_mib, prompts.fingerprint, c.dtype.empty() ? "" : " " + c.dtype);
 }
 
 EndpointOptions endpoint_options(const GeneratorConfig& c) {

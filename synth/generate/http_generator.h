@@ -18,7 +18,7 @@ class HttpGenerator : public Generator {
  public:
   // `endpoints` must outlive this.
   HttpGenerator(GeneratorConfig config, Prompts prompts, Endpoints& endpoints);
-  std::string name() const override;  // "http/MODEL/PROMPTS"
+  std::string name() const override;  // "http/MODEL[/DTYPE]/PROMPTS"
   std::string fill(const SlotRequest& request) override;
   std::vector<Draft> fill_all(const std::vector<SlotRequest>& requests) override;
 

@@ -49,9 +49,13 @@ LocalGenerator::Asked LocalGenerator::ask_for(const SlotRequest& r, size_t numbe
   out.attempt = attempt;
   out.prompt = chat_ids(writer_.form, prompt, *writer_.tokenizer);
   out.seed = answer_seed(r, attempt);
-  const Json question = {{"weights", writer_.engine->fingerprint()}, {"ids", out.prompt},
-                         {"temperature", config_.temperature},       {"top_p", config_.top_p},
-                         {"max_tokens", config_.max_tokens},         {"seed", out.seed}};
+  const Json question = {{"weights", writer_.engine->fingerprint()},
+                         {"dtype", writer_.dtype},
+                         {"ids", out.prompt},
+                         {"temperature", config_.temperature},
+                         {"top_p", config_.top_p},
+                         {"max_tokens", config_.max_tokens},
+                         {"seed", out.seed}};
   out.hash = request_hash("LOCAL", "/generate", to_text(question));
   return out;
 }

@@ -17,7 +17,8 @@ struct LocalWriter {
   model::Engine* engine = nullptr;  // null: a finished stage can be recognised, nothing can be written
   std::shared_ptr<const data::Tokenizer> tokenizer;
   ChatTemplate form = ChatTemplate::none;
-  std::string weights_name;  // what the weights are called in records
+  std::string weights_name;       // what the weights are called in records
+  std::string dtype = "float32";  // what the engine computes in: part of every question's key
 };
 
 // Every answer is kept as it ends, so that a stage that goes on asks nothing twice. A text depends on its own

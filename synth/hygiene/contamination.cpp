@@ -8,7 +8,9 @@
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/paths.h"
 #include "core/random.h"
+#include "synth/hygiene/config.h"
 
 namespace retrace::synth {
 
@@ -91,6 +93,23 @@ Contamination Contamination::of(const std::vector<fs::path>& data_folders) {
       }
   }
   return out;
+}
+
+Contamination contamination_of(const Recipe& recipe) {
+  if (!recipe.get<HygieneConfig>().decontaminate) return {};
+  std::vector<fs::path> folders;
+  const auto data_dir = std::get<std::string>(recipe.value("eval.data_dir"));
+  if (!data_dir.empty()) folders.push_back(resolve_path(data_dir));
+  folders.push_back(resolve_path("deps:"));
+  return Contamination::of(folders);
+}
+
+SnapshotOptions without_contamination(SnapshotOptions options, const Contamination* index) {
+  if (index != nullptr)
+    options.refuse = [index](const SourceFile& file) {
+      return index->in(file.content) ? "contaminated" : "";
+    };
+  return options;
 }
 
 void Contamination::add(std::string_view text) {

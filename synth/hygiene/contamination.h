@@ -9,6 +9,9 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/recipe.h"
+#include "synth/snapshot.h"
+
 namespace retrace::synth {
 
 class Contamination {
@@ -28,5 +31,11 @@ class Contamination {
   std::unordered_set<uint64_t> ngrams_;
   std::map<std::string, int64_t> tasks_;
 };
+
+// What a recipe asks for: the benchmarks that eval.data_dir and the fetched data hold; nothing if
+// hygiene.decontaminate is off.
+Contamination contamination_of(const Recipe& recipe);
+// The same reading, without files that share words with a benchmark. `index` may be null, and must outlive it.
+SnapshotOptions without_contamination(SnapshotOptions options, const Contamination* index);
 
 }  // namespace retrace::synth

@@ -90,6 +90,8 @@ struct Judge::State {
     find_kept = std::make_unique<Statement>(db, "SELECT place FROM kept WHERE id = ?");
     add_band = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO bands VALUES(?, ?)");
     find_band = std::make_unique<Statement>(db, "SELECT id FROM bands WHERE band = ?");
+    if (config.duplicate_files != "keep")
+      files = std::make_unique<FileJudge>(config, scratch.string() + ".files");
   }
 
   bool is_near_duplicate(const std::string& signature) {
@@ -123,6 +125,7 @@ struct Judge::State {
   Ledger& ledger;
   Database db;
   std::unique_ptr<Statement> add_tree, add_kept, find_kept, add_band, find_band;
+  std::unique_ptr<FileJudge> files;  // null: files are not judged
   int64_t n_kept = 0;
 };
 
@@ -130,18 +133,25 @@ Judge::Judge(const HygieneConfig& config, const fs::path& scratch, Ledger& ledge
     : state_(std::make_unique<State>(config, scratch, ledger)) {}
 Judge::~Judge() = default;
 
-std::string Judge::refuse(const LedgerRow& row) {
+Judge::Verdict Judge::judge(const LedgerRow& row) {
   State& s = *state_;
-  if (get<int64_t>(row.facts, "files", "ledger") == 0) return "empty_repository";
-  if (!licence_allowed(get<std::string>(row.facts, "licence", "ledger"), s.config.licences)) return "licence";
+  if (get<int64_t>(row.facts, "files", "ledger") == 0) return {"empty_repository", {}};
+  if (!licence_allowed(get<std::string>(row.facts, "licence", "ledger"), s.config.licences))
+    return {"licence", {}};
   s.add_tree->bind(1, row.tree);
   const bool is_new = s.add_tree->step();
   s.add_tree->reset();
-  if (!is_new) return "duplicate_repository";
+  if (!is_new) return {"duplicate_repository", {}};
   if (s.config.near_duplicates == "drop" && s.is_near_duplicate(row.signature))
-    return "near_duplicate_repository";
+    return {"near_duplicate_repository", {}};
+  Verdict verdict;
+  if (s.files) {
+    const auto facts = file_facts_from_json(s.ledger.files_of(row.source.source), "ledger");
+    verdict.duplicates = s.files->judge(get<std::string>(row.facts, "origin", "ledger"), facts);
+    if (!facts.empty() && verdict.duplicates.size() == facts.size()) return {"duplicate_files", {}};
+  }
   s.keep(row);
-  return "";
+  return verdict;
 }
 
 }  // namespace retrace::synth

@@ -3,22 +3,30 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "synth/hygiene/config.h"
+#include "synth/hygiene/duplicate_files.h"
 #include "synth/ledger.h"
 
 namespace retrace::synth {
 
 class Judge {
  public:
-  // What it must remember of earlier repositories lies in `scratch`, a database that is made anew.
+  // What it must remember of earlier repositories lies in databases that are made anew: `scratch`, and
+  // beside it scratch.files.
   Judge(const HygieneConfig& config, const std::filesystem::path& scratch, Ledger& ledger);
   ~Judge();
-  // "" or the reason: empty_repository, licence, duplicate_repository, near_duplicate_repository.
-  std::string refuse(const LedgerRow& row);
+  // The reason is "" or empty_repository, licence, duplicate_repository, near_duplicate_repository, or
+  // duplicate_files where every file that counts stands in earlier repositories. `duplicates`: what is left
+  // out of a repository that is kept.
+  struct Verdict {
+    std::string reason;
+    std::vector<DuplicateFile> duplicates;
+  };
+  Verdict judge(const LedgerRow& row);
 
  private:
   struct State;

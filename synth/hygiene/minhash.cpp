@@ -36,6 +36,10 @@ std::vector<uint64_t> word_hashes(std::string_view text, Words words) {
 
 }  // namespace
 
+int64_t count_words(std::string_view text, Words words) {
+  return static_cast<int64_t>(word_hashes(text, words).size());
+}
+
 void add_shingles(std::string_view text, Words words, std::vector<uint64_t>* shingles) {
   const auto hashes = word_hashes(text, words);
   for (size_t i = 0; i + kShingle <= hashes.size(); ++i) {

@@ -12,6 +12,7 @@ namespace retrace::synth {
 
 enum class Words { all, identifiers };  // runs of [A-Za-z_0-9]; identifiers: those that begin with no digit
 
+int64_t count_words(std::string_view text, Words words);
 // Appends the hashes of the 5-grams of a text.
 void add_shingles(std::string_view text, Words words, std::vector<uint64_t>* shingles);
 // The least hash of each of 256 permutations; empty for no shingles. Sorts `shingles` and makes them unique.

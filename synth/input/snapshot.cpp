@@ -16,6 +16,7 @@
 #include "synth/input/redact.h"
 #include "synth/input/source.h"
 #include "synth/input/source_list.h"
+#include "synth/input/tree_hash.h"
 
 namespace retrace::synth {
 
@@ -107,13 +108,8 @@ class Collector {
       return a.path != b.path ? a.path < b.path : a.reason < b.reason;
     });
     snapshot_.licence = licence_.verdict();
-    Sha256 tree;
-    for (const auto& file : files) {
-      snapshot_.bytes_by_language[file.language.empty() ? "text" : file.language] += file.content.size();
-      tree.add(file.path);
-      tree.add(fmt::format("{}{:o} {}\n", '\0', file.mode, sha256_hex(file.content)));
-    }
-    snapshot_.tree_hash = tree.hex();
+    snapshot_.bytes_by_language = count_languages(files);
+    snapshot_.tree_hash = tree_hash_of(files);
   }
 
  private:
@@ -198,6 +194,21 @@ Snapshot take_named(const std::string& source, const SnapshotOptions& options) {
 }
 
 }  // namespace
+
+std::string tree_hash_of(const std::vector<SourceFile>& files) {
+  Sha256 tree;
+  for (const auto& file : files) {
+    tree.add(file.path);
+    tree.add(fmt::format("{}{:o} {}\n", '\0', file.mode, sha256_hex(file.content)));
+  }
+  return tree.hex();
+}
+
+std::map<std::string, uint64_t> count_languages(const std::vector<SourceFile>& files) {
+  std::map<std::string, uint64_t> bytes;
+  for (const auto& file : files) bytes[file.language.empty() ? "text" : file.language] += file.content.size();
+  return bytes;
+}
 
 Snapshot take_snapshot(const std::string& source, const SnapshotOptions& options) {
   Snapshot snapshot = take_named(source, options);

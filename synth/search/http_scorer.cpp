@@ -49,8 +49,9 @@ HttpScorer::HttpScorer(ScorerConfig config, std::shared_ptr<const data::Tokenize
 }
 
 std::string HttpScorer::name() const {
-  return fmt::format("http/{}/{}/{}", config_.dialect, config_.model,
-                     tokenizer_->fingerprint().substr(0, 12));
+  return fmt::format("http/{}/{}/{}{}", config_.dialect, config_.model,
+                     tokenizer_->fingerprint().substr(0, 12),
+                     config_.dtype.empty() ? "" : "/" + config_.dtype);
 }
 
 std::vector<ScoreResult> HttpScorer::score(const std::string& prefix,
@@ -83,6 +84,7 @@ Ask HttpScorer::ask_for(const Ids& ids, size_t last, int64_t new_tokens) const {
             {"return_logprob", true},
             {"logprob_start_len", ids.size() - last - 1}};
   }
+  if (!config_.dtype.empty()) ask.about += "dtype " + config_.dtype + "\n";
   ask.body = to_text(body);
   ask.most = {static_cast<int64_t>(ids.size()), new_tokens};
   return ask;

@@ -25,7 +25,7 @@ class HttpScorer : public Scorer {
   // `endpoints` and `evidence` must outlive this.
   HttpScorer(ScorerConfig config, std::shared_ptr<const data::Tokenizer> tokenizer, int64_t max_context,
              Endpoints& endpoints, Evidence& evidence);
-  std::string name() const override;  // "http/DIALECT/MODEL/TOKENIZER"
+  std::string name() const override;  // "http/DIALECT/MODEL/TOKENIZER[/DTYPE]"
   std::vector<ScoreResult> score(const std::string& prefix, const std::vector<std::string>& thoughts,
                                  const std::string& close, const std::string& target) override;
   std::vector<ScoreResult> score_segments(const ScoreRequest& request) override;

@@ -12,11 +12,15 @@ namespace {
 
 class LocalScorer : public Scorer {
  public:
-  LocalScorer(model::Engine& engine, std::shared_ptr<const data::Tokenizer> tokenizer, int64_t max_tokens)
+  LocalScorer(model::Engine& engine, std::shared_ptr<const data::Tokenizer> tokenizer, int64_t max_tokens,
+              std::string dtype)
       : engine_(engine),
+        dtype_(std::move(dtype)),
         tokenizer_(std::move(tokenizer), std::min(max_tokens, engine.config().max_position_embeddings)) {}
 
-  std::string name() const override { return "local:" + engine_.fingerprint().substr(0, 12); }
+  std::string name() const override {
+    return "local:" + engine_.fingerprint().substr(0, 12) + (dtype_ == "float32" ? "" : "/" + dtype_);
+  }
 
   std::vector<ScoreResult> score(const std::string& prefix, const std::vector<std::string>& thoughts,
                                  const std::string& close, const std::string& target) override {
@@ -64,6 +68,7 @@ class LocalScorer : public Scorer {
   }
 
   model::Engine& engine_;
+  std::string dtype_;
   ScoreTokenizer tokenizer_;
   ScoreWork work_;
   std::vector<data::TokenId> last_prefix_;
@@ -73,8 +78,8 @@ class LocalScorer : public Scorer {
 
 std::unique_ptr<Scorer> make_local_scorer(model::Engine& engine,
                                           std::shared_ptr<const data::Tokenizer> tokenizer,
-                                          int64_t max_context_tokens) {
-  return std::make_unique<LocalScorer>(engine, std::move(tokenizer), max_context_tokens);
+                                          int64_t max_context_tokens, const std::string& dtype) {
+  return std::make_unique<LocalScorer>(engine, std::move(tokenizer), max_context_tokens, dtype);
 }
 
 }  // namespace retrace::synth

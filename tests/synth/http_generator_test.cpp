@@ -11,10 +11,12 @@
 #include "core/files.h"
 #include "core/run_config.h"
 #include "synth/config.h"
+#include "synth/hygiene/config.h"
 #include "synth/endpoint/http_rules.h"
 #include "synth/store.h"
 #include "synth/synthesis.h"
 #include "tests/synth/http_server.h"
+#include "tests/synth/memory_sources.h"
 #include "tests/synth/record_testing.h"
 
 using namespace retrace;
@@ -28,7 +30,7 @@ constexpr const char* kKeyVariable = "RETRACE_TEST_API_KEY";
 
 Recipe recipe_for(const std::string& url, const std::vector<Override>& overrides = {}) {
   static const Schema schema =
-      Schema::of<RunConfig, SynthConfig, SearchConfig, GeneratorConfig, ScorerConfig>();
+      Schema::of<RunConfig, SynthConfig, SearchConfig, HygieneConfig, GeneratorConfig, ScorerConfig>();
   Recipe recipe(schema);
   for (const Override& o : std::vector<Override>{{"synth.generator", "http"},
                                                  {"synth.read_budget_kib", "1"},
@@ -52,8 +54,7 @@ Json run_stage(const fs::path& out, const Recipe& recipe) {
   setenv(kKeyVariable, kKey, 1);
   SynthJob job;
   job.out = out;
-  job.snapshots = &snapshots();
-  job.which = {0, 1};
+  slice_of_snapshots(&job, snapshots(), {0, 1});
   return run_synthesis(recipe, job);
 }
 
@@ -123,16 +124,15 @@ TEST_CASE("http generator: every slot is asked for once, and a replay needs no s
       REQUIRE(slot.author.starts_with("http/small/"));
     }
   }
-  files = all_files(folder.path());
-  for (const auto& [name, bytes] : files) REQUIRE(bytes.find(kKey) == std::string::npos);
+  files = results_in(folder.path());
+  for (const auto& [name, bytes] : all_files(folder.path())) REQUIRE(bytes.find(kKey) == std::string::npos);
   fs::remove(folder.path() / "done.json");
   unsetenv(kKeyVariable);
   SynthJob job;
   job.out = folder.path();
-  job.snapshots = &snapshots();
-  job.which = {0, 1};
+  slice_of_snapshots(&job, snapshots(), {0, 1});
   run_synthesis(recipe_for("http://127.0.0.1:9"), job);
-  auto again = all_files(folder.path());
+  auto again = results_in(folder.path());
   files.erase("evidence.db");
   again.erase("evidence.db");
   REQUIRE(again == files);

@@ -85,29 +85,39 @@ TEST_CASE("a list of repositories of every kind is told state by state", "[unit]
   REQUIRE(counts.count("listed") + counts.count("planned") == 0);
 }
 
-TEST_CASE("listed sources give the records of snapshots in memory", "[unit]") {
-  const TempFolder input, streamed, in_memory;
+TEST_CASE("a slice that is judged already gives the records of listed sources", "[unit]") {
+  const TempFolder input, listed, sliced;
   make_listed_repositories(input.path(), 5);
   for (const char* name : {"twin", "zz-near", "zz-none", "zz-broken.tar.gz", "list.txt"})
     fs::remove_all(input.path() / name);
-  std::vector<Snapshot> snapshots;
+  Json expected = run_synthesis(stream_recipe(), stream_job(input.path(), listed.path()));
   SynthJob job;
-  job.out = in_memory.path();
-  for (const std::string& source : list_repositories(input.path().string())) {
-    if (fs::path(source).filename() == "corpus.jsonl") continue;
-    job.which.push_back(static_cast<int>(snapshots.size()));
-    snapshots.push_back(take_snapshot(source, {}));
+  job.out = sliced.path();
+  std::vector<LedgerRow> rows;
+  plan_synthesis(stream_recipe(), stream_job(input.path(), listed.path()),
+                 [&](Ledger& ledger) { ledger.each([&](const LedgerRow& row) { rows.push_back(row); }); });
+  REQUIRE(rows.size() == 9);
+  job.slice = [&](const auto& use) {
+    for (LedgerRow row : rows) {
+      row.state = "planned";
+      use(row);
+    }
+  };
+  REQUIRE_FALSE(is_synthesised(stream_recipe(), job));
+  REQUIRE(run_synthesis(stream_recipe(), job) == expected);
+  REQUIRE(results_in(sliced.path()) == results_in(listed.path()));
+  REQUIRE(is_synthesised(stream_recipe(), job));
+  REQUIRE(run_synthesis(stream_recipe(), job) == expected);
+  write_file(input.path() / "folder001" / "pkg" / "base.py", "VALUE = 1\n");
+  SynthJob again = job;
+  again.out = sliced.path() / "again";
+  try {
+    run_synthesis(stream_recipe(), again);
+    FAIL("a repository that changed was not noticed");
+  } catch (const Error& error) {
+    REQUIRE(error.status() == 3);
+    REQUIRE(error.message() == "repository folder001 changed since this run began");
   }
-  fs::remove(input.path() / "corpus.jsonl");
-  REQUIRE(snapshots.size() == 6);
-  job.snapshots = &snapshots;
-  run_synthesis(stream_recipe(), job);
-  Json summary = run_synthesis(stream_recipe(), stream_job(input.path(), streamed.path()));
-  auto expected = handmade::all_files(in_memory.path()), got = results_in(streamed.path());
-  for (const char* name : {"trajectories.traj", "candidates.jsonl", "example.html"})
-    REQUIRE(got.at(name) == expected.at(name));
-  summary.erase("sources");
-  REQUIRE(summary == parse_json(expected.at("summary.json"), "summary"));
 }
 
 TEST_CASE("a finished stage answers at once; what changed is read again", "[unit]") {

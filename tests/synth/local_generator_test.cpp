@@ -9,9 +9,11 @@
 #include "core/files.h"
 #include "core/run_config.h"
 #include "synth/config.h"
+#include "synth/hygiene/config.h"
 #include "synth/generate/local_generator.h"
 #include "synth/store.h"
 #include "synth/synthesis.h"
+#include "tests/synth/memory_sources.h"
 #include "tests/synth/record_testing.h"
 
 using namespace retrace;
@@ -47,7 +49,7 @@ class WritingEngine : public ByteEngine {
 
 Recipe recipe_for(const std::vector<Override>& overrides = {}) {
   static const Schema schema =
-      Schema::of<RunConfig, SynthConfig, SearchConfig, GeneratorConfig, ScorerConfig>();
+      Schema::of<RunConfig, SynthConfig, SearchConfig, HygieneConfig, GeneratorConfig, ScorerConfig>();
   Recipe recipe(schema);
   for (const Override& o : std::vector<Override>{
            {"synth.generator", "local"}, {"synth.read_budget_kib", "1"}, {"generator.max_tokens", "100"}})
@@ -67,8 +69,7 @@ Json run_stage(const fs::path& out, WritingEngine& engine, const Recipe& recipe 
   const LocalWriter writer = {&engine, byte_tokenizer(), form, "base"};
   SynthJob job;
   job.out = out;
-  job.snapshots = &snapshots();
-  job.which = {0, 1};
+  slice_of_snapshots(&job, snapshots(), {0, 1});
   job.writer = &writer;
   return run_synthesis(recipe, job);
 }
@@ -109,12 +110,12 @@ TEST_CASE("local generator: every slot is written once, and a replay writes noth
       REQUIRE(slot.author.starts_with("local/base/"));
     }
   });
-  auto files = all_files(folder.path());
+  auto files = results_in(folder.path());
   fs::remove(folder.path() / "done.json");
   WritingEngine silent;
   silent.fail_after = 0;
   run_stage(folder.path(), silent);
-  auto again = all_files(folder.path());
+  auto again = results_in(folder.path());
   files.erase("evidence.db");
   again.erase("evidence.db");
   REQUIRE(again == files);
@@ -135,7 +136,7 @@ TEST_CASE("local generator: a stage stopped in the middle goes on to the same by
   WritingEngine last;
   run_stage(rough.path(), last);
   REQUIRE(asked + last.texts == engine.texts);
-  auto one = all_files(calm.path()), two = all_files(rough.path());
+  auto one = results_in(calm.path()), two = results_in(rough.path());
   one.erase("evidence.db");  // it also holds when each was asked
   two.erase("evidence.db");
   REQUIRE(one == two);
@@ -193,8 +194,7 @@ TEST_CASE("local generator: no weights, or a budget, is a recipe error", "[unit]
   const TempFolder folder;
   SynthJob job;
   job.out = folder.path();
-  job.snapshots = &snapshots();
-  job.which = {0};
+  slice_of_snapshots(&job, snapshots(), {0});
   REQUIRE(error_of([&] { run_synthesis(recipe_for(), job); }).code() == Code::recipe);
   WritingEngine engine;
   const Error budget = error_of([&] {

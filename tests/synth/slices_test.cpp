@@ -29,10 +29,14 @@ Snapshot repository(uint64_t seed, int lines, int changed = 0) {
   return snapshot;
 }
 
-std::vector<Snapshot> collection(int n, int lines = 200) {
-  std::vector<Snapshot> snapshots;
-  for (int i = 0; i < n; ++i) snapshots.push_back(repository(static_cast<uint64_t>(i), lines));
-  return snapshots;
+SliceInput input(uint64_t seed, int lines, int changed = 0) {
+  return slice_input(repository(seed, lines, changed));
+}
+
+std::vector<SliceInput> collection(int n, int lines = 200) {
+  std::vector<SliceInput> inputs;
+  for (int i = 0; i < n; ++i) inputs.push_back(input(static_cast<uint64_t>(i), lines));
+  return inputs;
 }
 
 std::multiset<int> everything(const Slices& slices) {
@@ -55,16 +59,16 @@ TEST_CASE("minhash estimates the similarity of repositories", "[unit]") {
 }
 
 TEST_CASE("near duplicates share a cluster, by content and by chain", "[unit]") {
-  const std::vector<Snapshot> snapshots = {repository(1, 300), repository(2, 300), repository(1, 300, 15),
-                                           repository(3, 300), repository(2, 300)};
-  REQUIRE(near_duplicate_clusters(snapshots) == std::vector<int>{0, 1, 0, 3, 1});
+  const std::vector<SliceInput> inputs = {input(1, 300), input(2, 300), input(1, 300, 15),
+                                           input(3, 300), input(2, 300)};
+  REQUIRE(near_duplicate_clusters(inputs) == std::vector<int>{0, 1, 0, 3, 1});
 }
 
 TEST_CASE("whole clusters go to one place, each repository exactly once", "[unit]") {
-  auto snapshots = collection(12);
-  snapshots.push_back(repository(3, 200, 5));
-  snapshots.push_back(repository(7, 200, 5));
-  const Slices slices = cut_slices(snapshots, 3, 0.1, 0.1, 42);
+  auto inputs = collection(12);
+  inputs.push_back(input(3, 200, 5));
+  inputs.push_back(input(7, 200, 5));
+  const Slices slices = cut_slices(inputs, 3, 0.1, 0.1, 42);
   std::multiset<int> expected;
   for (int i = 0; i < 14; ++i) expected.insert(i);
   REQUIRE(everything(slices) == expected);
@@ -82,9 +86,9 @@ TEST_CASE("whole clusters go to one place, each repository exactly once", "[unit
 }
 
 TEST_CASE("the cut follows the trees and the seed, not the sequence", "[unit]") {
-  const auto snapshots = collection(10);
-  const Slices first = cut_slices(snapshots, 2, 0.2, 0.1, 1);
-  std::vector<Snapshot> reversed(snapshots.rbegin(), snapshots.rend());
+  const auto inputs = collection(10);
+  const Slices first = cut_slices(inputs, 2, 0.2, 0.1, 1);
+  std::vector<SliceInput> reversed(inputs.rbegin(), inputs.rend());
   Slices second = cut_slices(reversed, 2, 0.2, 0.1, 1);
   for (auto* part : {&second.dev, &second.test, &second.rounds[0], &second.rounds[1]}) {
     for (int& i : *part) i = 9 - i;
@@ -95,21 +99,21 @@ TEST_CASE("the cut follows the trees and the seed, not the sequence", "[unit]") 
   REQUIRE(first.rounds == second.rounds);
   bool differs = false;
   for (uint64_t seed = 2; seed < 6; ++seed)
-    differs |= cut_slices(snapshots, 2, 0.2, 0.1, seed).dev != first.dev;
+    differs |= cut_slices(inputs, 2, 0.2, 0.1, seed).dev != first.dev;
   REQUIRE(differs);
 }
 
 TEST_CASE("rounds are balanced by bytes", "[unit]") {
-  std::vector<Snapshot> snapshots;
-  for (int i = 0; i < 30; ++i) snapshots.push_back(repository(static_cast<uint64_t>(i), 20 + 10 * i));
-  const Slices slices = cut_slices(snapshots, 3, 0, 0, 5);
+  std::vector<SliceInput> inputs;
+  for (int i = 0; i < 30; ++i) inputs.push_back(input(static_cast<uint64_t>(i), 20 + 10 * i));
+  const Slices slices = cut_slices(inputs, 3, 0, 0, 5);
   REQUIRE(slices.dev.empty());
   REQUIRE(slices.test.empty());
   std::vector<double> bytes;
   for (const auto& round : slices.rounds) {
     bytes.push_back(0);
     for (int i : round)
-      bytes.back() += static_cast<double>(snapshots[static_cast<size_t>(i)].files[0].content.size());
+      bytes.back() += static_cast<double>(inputs[static_cast<size_t>(i)].size_bytes);
   }
   REQUIRE(*std::max_element(bytes.begin(), bytes.end()) <
           1.1 * *std::min_element(bytes.begin(), bytes.end()));
@@ -128,7 +132,7 @@ TEST_CASE("too few repositories: rounds come first, then dev, then test, then an
   REQUIRE(error.message().find("1 repositories") != std::string::npos);
   // Duplicates count as one.
   REQUIRE(error_of([] {
-            cut_slices({repository(1, 200), repository(1, 200)}, 2, 0, 0, 3);
+            cut_slices({input(1, 200), input(1, 200)}, 2, 0, 0, 3);
           }).code() == Code::input);
   REQUIRE(error_of([] { cut_slices(collection(3), 0, 0, 0, 3); }).code() == Code::recipe);
   REQUIRE(error_of([] { cut_slices(collection(3), 1, 0.6, 0.5, 3); }).code() == Code::recipe);

@@ -111,13 +111,6 @@ SynthJob stream_job(const fs::path& input, const fs::path& out) {
   return job;
 }
 
-std::map<std::string, std::string> results_in(const fs::path& out) {
-  auto files = handmade::all_files(out);
-  files.erase("ledger.db");
-  files.erase("ledger.db-journal");
-  return files;
-}
-
 bool survives(const std::function<void()>& work, double kill_after_s) {
   const pid_t pid = ::fork();
   REQUIRE(pid >= 0);

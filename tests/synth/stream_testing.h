@@ -9,6 +9,7 @@
 
 #include "core/recipe.h"
 #include "synth/synthesis.h"
+#include "tests/synth/memory_sources.h"
 
 namespace retrace::synth::streaming {
 
@@ -25,8 +26,7 @@ std::string tiny_module(int64_t number);
 Recipe stream_recipe(const std::vector<Override>& overrides = {});
 SynthJob stream_job(const std::filesystem::path& input, const std::filesystem::path& out);
 
-// The result files: everything in `out` but the ledger.
-std::map<std::string, std::string> results_in(const std::filesystem::path& out);
+using handmade::results_in;
 
 // Runs `work` in a forked process, kills it with SIGKILL after `kill_after_s` unless it ended before; false
 // if it was killed. Fails the test if it ends by itself with an error.

@@ -7,8 +7,10 @@
 #include "core/files.h"
 #include "core/run_config.h"
 #include "synth/config.h"
+#include "synth/hygiene/config.h"
 #include "synth/store.h"
 #include "synth/synthesis.h"
+#include "tests/synth/memory_sources.h"
 #include "tests/synth/record_testing.h"
 
 using namespace retrace;
@@ -18,7 +20,7 @@ using namespace retrace::synth::handmade;
 namespace {
 
 const Schema& schema() {
-  static const Schema all = Schema::of<RunConfig, SynthConfig, SearchConfig>();
+  static const Schema all = Schema::of<RunConfig, SynthConfig, SearchConfig, HygieneConfig>();
   return all;
 }
 
@@ -41,8 +43,7 @@ const std::vector<Snapshot>& snapshots() {
 SynthJob job_in(const fs::path& out) {
   SynthJob job;
   job.out = out;
-  job.snapshots = &snapshots();
-  job.which = {0, 2, 1};
+  slice_of_snapshots(&job, snapshots(), {0, 2, 1});
   job.weights_name = "bytes";
   return job;
 }
@@ -65,8 +66,8 @@ TEST_CASE("a stage publishes its records in order with their candidates and sums
   const TempFolder folder;
   const Json summary = run_searched(folder.path());
   REQUIRE(list_folder(folder.path()) == std::vector<std::string>{"candidates.jsonl", "done.json",
-                                                                 "example.html", "summary.json",
-                                                                 "trajectories.traj"});
+                                                                 "example.html", "ledger.db",
+                                                                 "summary.json", "trajectories.traj"});
   std::vector<std::string> origins;
   uint64_t written = 0;
   for_each_trajectory(folder.path(), [&](const Trajectory& t) {
@@ -91,10 +92,10 @@ TEST_CASE("a finished stage answers at once, with or without its scorer; another
           "[unit]") {
   const TempFolder folder;
   const Json first = run_searched(folder.path());
-  const auto files = all_files(folder.path());
+  const auto files = results_in(folder.path());
   REQUIRE(run_searched(folder.path()) == first);
   REQUIRE(run_synthesis(small_recipe(), job_in(folder.path())) == first);
-  REQUIRE(all_files(folder.path()) == files);
+  REQUIRE(results_in(folder.path()) == files);
   REQUIRE(is_synthesised(small_recipe(), job_in(folder.path())));
   SynthJob later = job_in(folder.path());
   later.weights_name = "other";
@@ -102,7 +103,7 @@ TEST_CASE("a finished stage answers at once, with or without its scorer; another
   REQUIRE_FALSE(is_synthesised(small_recipe({{"run.seed", "2"}}), job_in(folder.path())));
   REQUIRE_FALSE(is_synthesised(small_recipe(), job_in(folder.path() / "elsewhere")));
   const Json other = run_searched(folder.path(), small_recipe({{"run.seed", "2"}}));
-  REQUIRE(all_files(folder.path()) != files);
+  REQUIRE(results_in(folder.path()) != files);
   REQUIRE(other["counts"] == first["counts"]);
 }
 
@@ -123,24 +124,19 @@ TEST_CASE("a repository that comes twice, or empty, is counted and left out", "[
   Snapshot empty;
   empty.tree_hash = "none";
   all.push_back(empty);
-  SynthJob job = job_in(folder.path());
-  job.snapshots = &all;
-  job.which = {0, 1, 0, 3};
-  const Json summary = run_synthesis(small_recipe(), job);
+  SynthJob job;
+  job.out = folder.path();
+  list_snapshots(&job, all, {0, 1, 0, 3});
+  const Json summary = run_synthesis(small_recipe({{"hygiene.near_duplicates", "keep"}}), job);
   REQUIRE(summary["counts"]["repositories"] == 2);
   REQUIRE(summary["dropped"]["duplicate_repository"] == 1);
   REQUIRE(summary["dropped"]["empty_repository"] == 1);
-  job.which = {};
-  const TempFolder nothing;
-  job.out = nothing.path();
-  REQUIRE(run_synthesis(small_recipe(), job)["counts"]["repositories"] == 0);
-  REQUIRE(TrajectoryReader(nothing.path() / "trajectories.traj").size() == 0);
 }
 
 TEST_CASE("a stage that fails at any file operation goes on to the same bytes", "[unit]") {
   const TempFolder good;
   run_searched(good.path());
-  const auto expected = all_files(good.path());
+  const auto expected = results_in(good.path());
   const HookGuard guard;
   int64_t operations = 0;
   {
@@ -159,7 +155,7 @@ TEST_CASE("a stage that fails at any file operation goes on to the same bytes", 
     set_file_operation_hook(nullptr);
     run_searched(folder.path());
     INFO("failed at operation " << fail_at);
-    REQUIRE(all_files(folder.path()) == expected);
+    REQUIRE(results_in(folder.path()) == expected);
   }
 }
 
@@ -181,5 +177,5 @@ TEST_CASE("two ranks share the work and give the bytes of one", "[unit]") {
   for (std::thread& thread : threads) thread.join();
   REQUIRE(summaries[0] == expected);
   REQUIRE(summaries[1] == expected);
-  REQUIRE(all_files(shared.path()) == all_files(alone.path()));
+  REQUIRE(results_in(shared.path()) == results_in(alone.path()));
 }

@@ -1,0 +1,64 @@
+// `retrace synth`: one stage, alone or shared by the ranks of a launcher.
+#include <cstdlib>
+#include <optional>
+
+#include "core/failpoint.h"
+#include "core/process.h"
+#include "core/run_config.h"
+#include "core/run_folder.h"
+#include "core/run_lock.h"
+#include "core/signals.h"
+#include "loop_synth_verb.h"
+#include "model/gpu.h"
+#include "synth/commands.h"
+#include "train/config.h"
+#include "train/launch_env.h"
+#include "train/world.h"
+
+namespace retrace {
+namespace {
+
+int synth_on_ranks(const Call& call, const Schema& schema) {
+  const Recipe recipe = load_recipe(call, schema);
+  const auto run = recipe.get<RunConfig>();
+  const auto env = train::read_launch_env();
+  install_signal_handlers();
+  if (call.has("edges") || call.has("dry-run")) {
+    if (env.rank == 0) synth::look_at_sources(call, recipe);
+    return 0;
+  }
+  if (env.launcher == "none" && run.nproc > 1)
+    return launch_ranks(call.argv, static_cast<int>(run.nproc),
+                        recipe.get<train::CheckpointConfig>().grace_s);
+  if (std::getenv("RETRACE_LAUNCHER")) die_with_parent();
+  arm_failpoints(recipe.get<DebugConfig>().fail_at, env.rank);
+  std::optional<Error> incomplete;
+  {
+    train::World world(env, run.timeout_s,
+                       model::choose_device(std::get<std::string>(recipe.value("eval.device"))));
+    try {
+      std::unique_ptr<RunLock> lock;
+      first_rank_does(world.ranks(), world.fresh_key("run folder"), world.timeout_s(),
+                      [&] { lock = std::make_unique<RunLock>(run_folder_of(recipe)); });
+      incomplete = synth::run_synth(call, recipe, world.ranks());
+    } catch (const Error& error) {
+      world.report_failure(error);
+      throw;
+    }
+  }
+  if (incomplete && env.rank == 0) throw *incomplete;
+  return 0;
+}
+
+}  // namespace
+
+Verb synth_verb() {
+  return {"synth",
+          "RECIPE [key=value ...] [--nproc N]",
+          "trajectories of synth.input, or of a round's slice",
+          synth::synth_options(),
+          true,
+          synth_on_ranks};
+}
+
+}  // namespace retrace

@@ -1,0 +1,185 @@
+#include "synth/hygiene/duplicate_files.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/hash.h"
+#include "synth/hygiene/minhash.h"
+#include "synth/input/tree_hash.h"
+#include "synth/ledger_db.h"
+#include "synth/record/base64.h"
+
+namespace retrace::synth {
+
+namespace {
+
+fs::path without_old(const fs::path& file) {
+  remove_file(file);
+  return file;
+}
+
+}  // namespace
+
+std::vector<FileFact> file_facts(const Snapshot& snapshot, const HygieneConfig& config) {
+  std::vector<FileFact> facts;
+  if (config.duplicate_files == "keep") return facts;
+  for (const SourceFile& file : snapshot.files) {
+    if (file.language.empty() || count_words(file.content, Words::all) < config.duplicate_min_words) continue;
+    FileFact fact = {file.path, file.language, sha256_hex(file.content),
+                     static_cast<int64_t>(file.content.size()), ""};
+    if (config.duplicate_files == "near") {
+      std::vector<uint64_t> shingles;
+      add_shingles(file.content, Words::all, &shingles);
+      fact.signature = pack_signature(minhash(&shingles));
+    }
+    facts.push_back(std::move(fact));
+  }
+  return facts;
+}
+
+struct FileJudge::State {
+  State(const HygieneConfig& config, const fs::path& scratch)
+      : near(config.duplicate_files == "near"),
+        jaccard(config.file_jaccard),
+        db(without_old(scratch), Database::Mode::scratch) {
+    db.exec(
+        "CREATE TABLE kept(id INTEGER PRIMARY KEY, file TEXT, signature BLOB);"
+        "CREATE TABLE hashes(hash TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;"
+        "CREATE TABLE bands(band INTEGER, id INTEGER, PRIMARY KEY(band, id)) WITHOUT ROWID; BEGIN;");
+    add_kept = std::make_unique<Statement>(db, "INSERT INTO kept VALUES(?, ?, ?)");
+    find_kept = std::make_unique<Statement>(db, "SELECT file, signature FROM kept WHERE id = ?");
+    add_hash = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO hashes VALUES(?, ?)");
+    find_hash = std::make_unique<Statement>(db, "SELECT id FROM hashes WHERE hash = ?");
+    add_band = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO bands VALUES(?, ?)");
+    find_band = std::make_unique<Statement>(db, "SELECT id FROM bands WHERE band = ?");
+  }
+
+  // The kept file with that id: its name, and its signature if asked for.
+  std::string name_of(int64_t id, std::string* signature = nullptr) {
+    find_kept->bind(1, id);
+    ensure(find_kept->step(), "an id names a kept file");
+    std::string name = find_kept->text(0);
+    if (signature) *signature = find_kept->text(1);
+    find_kept->reset();
+    return name;
+  }
+
+  std::string equal_to(const FileFact& file) {
+    find_hash->bind(1, file.hash);
+    int64_t id = 0;
+    if (find_hash->step()) id = find_hash->number(0);
+    find_hash->reset();
+    return id == 0 ? "" : name_of(id);
+  }
+
+  // The earliest of those that are similar enough.
+  std::string nearly_equal_to(const FileFact& file) {
+    if (!near || file.signature.empty()) return "";
+    std::set<int64_t> compared;
+    for (const uint64_t band : band_keys(file.signature)) {
+      find_band->bind(1, static_cast<int64_t>(band));
+      while (find_band->step()) compared.insert(find_band->number(0));
+      find_band->reset();
+    }
+    for (const int64_t id : compared) {
+      std::string signature;
+      std::string name = name_of(id, &signature);
+      if (packed_jaccard(signature, file.signature) >= jaccard) return name;
+    }
+    return "";
+  }
+
+  void keep(const std::string& origin, const FileFact& file) {
+    ++n_kept;
+    add_kept->bind(1, n_kept).bind(2, origin + ":" + file.path).bind_bytes(3, file.signature).run();
+    add_hash->bind(1, file.hash).bind(2, n_kept).run();
+    for (const uint64_t band : band_keys(file.signature))
+      add_band->bind(1, static_cast<int64_t>(band)).bind(2, n_kept).run();
+  }
+
+  bool near;
+  double jaccard;
+  Database db;
+  std::unique_ptr<Statement> add_kept, find_kept, add_hash, find_hash, add_band, find_band;
+  int64_t n_kept = 0;
+};
+
+FileJudge::FileJudge(const HygieneConfig& config, const fs::path& scratch)
+    : state_(std::make_unique<State>(config, scratch)) {}
+FileJudge::~FileJudge() = default;
+
+std::vector<DuplicateFile> FileJudge::judge(const std::string& origin, const std::vector<FileFact>& files) {
+  std::vector<DuplicateFile> duplicates;
+  std::vector<const FileFact*> kept;
+  for (const FileFact& file : files) {
+    std::string of = state_->equal_to(file);
+    const bool near = of.empty();
+    if (near) of = state_->nearly_equal_to(file);
+    if (of.empty())
+      kept.push_back(&file);
+    else
+      duplicates.push_back({file.path, std::move(of), file.language, file.size_bytes, near});
+  }
+  for (const FileFact* file : kept) state_->keep(origin, *file);
+  return duplicates;
+}
+
+void remove_duplicates(Snapshot* snapshot, const std::vector<DuplicateFile>& duplicates) {
+  if (duplicates.empty()) return;
+  std::map<std::string, const DuplicateFile*> gone;
+  for (const DuplicateFile& d : duplicates) gone[d.path] = &d;
+  const size_t before = snapshot->files.size();
+  std::erase_if(snapshot->files, [&](const SourceFile& file) { return gone.count(file.path) > 0; });
+  ensure(snapshot->files.size() + gone.size() == before, "the duplicates are files of this snapshot");
+  std::erase_if(snapshot->redactions, [&](const Redaction& r) { return gone.count(r.path) > 0; });
+  for (const auto& [path, duplicate] : gone) snapshot->dropped.push_back({path, duplicate->reason()});
+  std::stable_sort(snapshot->dropped.begin(), snapshot->dropped.end(), [](const auto& a, const auto& b) {
+    return a.path != b.path ? a.path < b.path : a.reason < b.reason;
+  });
+  snapshot->bytes_by_language = count_languages(snapshot->files);
+  snapshot->tree_hash = tree_hash_of(snapshot->files);
+}
+
+Json to_json(const std::vector<FileFact>& files) {
+  Json out = Json::array();
+  for (const FileFact& f : files)
+    out.push_back({{"path", f.path},
+                   {"language", f.language},
+                   {"hash", f.hash},
+                   {"size_bytes", f.size_bytes},
+                   {"signature", to_base64(f.signature)}});
+  return out;
+}
+
+std::vector<FileFact> file_facts_from_json(const Json& json, const std::string& where) {
+  std::vector<FileFact> out;
+  for (const Json& f : json)
+    out.push_back({get<std::string>(f, "path", where), get<std::string>(f, "language", where),
+                   get<std::string>(f, "hash", where), get<int64_t>(f, "size_bytes", where),
+                   from_base64(get<std::string>(f, "signature", where), where)});
+  return out;
+}
+
+Json to_json(const std::vector<DuplicateFile>& duplicates) {
+  Json out = Json::array();
+  for (const DuplicateFile& d : duplicates)
+    out.push_back({{"path", d.path},
+                   {"of", d.of},
+                   {"language", d.language},
+                   {"size_bytes", d.size_bytes},
+                   {"near", d.near}});
+  return out;
+}
+
+std::vector<DuplicateFile> duplicates_from_json(const Json& json, const std::string& where) {
+  std::vector<DuplicateFile> out;
+  for (const Json& d : json)
+    out.push_back({get<std::string>(d, "path", where), get<std::string>(d, "of", where),
+                   get<std::string>(d, "language", where), get<int64_t>(d, "size_bytes", where),
+                   get<bool>(d, "near", where)});
+  return out;
+}
+
+}  // namespace retrace::synth

@@ -1,0 +1,110 @@
+// Real weights, tiny and random, as generator and scorer: the same texts and scores at one thread and at two.
+#include <catch2/catch_test_macros.hpp>
+
+#include "core/files.h"
+#include "core/run_config.h"
+#include "model/engine.h"
+#include "model/weights.h"
+#include "synth/config.h"
+#include "synth/generate/local_generator.h"
+#include "synth/hygiene/config.h"
+#include "synth/store.h"
+#include "tests/synth/input_testing.h"
+#include "tests/synth/memory_sources.h"
+#include "tests/synth/record_testing.h"
+
+using namespace retrace;
+using namespace retrace::synth;
+using namespace retrace::synth::handmade;
+
+namespace {
+
+model::LlamaConfig tiny(const data::Tokenizer& tokenizer) {
+  model::LlamaConfig config;
+  config.vocab_size = tokenizer.vocab_size();
+  config.hidden_size = 128;
+  config.intermediate_size = 352;
+  config.num_layers = 2;
+  config.num_heads = 2;
+  config.num_kv_heads = 1;
+  config.head_dim = 64;
+  config.max_position_embeddings = 16384;
+  return config;
+}
+
+std::unique_ptr<model::Engine> engine_with(int threads, const std::string& dtype) {
+  const model::LlamaConfig config = tiny(*byte_tokenizer());
+  model::EngineOptions options;
+  options.threads = threads;
+  options.dtype = dtype;
+  return model::make_engine(config, *model::random_weights(config, 5, 0.08), options);
+}
+
+Snapshot one_file() {
+  Snapshot snapshot = testing::snapshot_of({{"act.py", "def act(value):\n    return value + 1\n"}});
+  snapshot.tree_hash = "one file";
+  return snapshot;
+}
+
+struct Stage {
+  Json summary;
+  std::map<std::string, std::string> files;
+};
+
+Stage run_stage(const fs::path& out, int threads, const std::string& dtype) {
+  static const Schema schema =
+      Schema::of<RunConfig, SynthConfig, SearchConfig, GeneratorConfig, ScorerConfig, HygieneConfig>();
+  Recipe recipe(schema);
+  for (const Override& o : std::vector<Override>{{"synth.generator", "local"},
+                                                 {"synth.read_budget_kib", "1"},
+                                                 {"search.max_slots", "1"},
+                                                 {"search.iterations", "1"},
+                                                 {"generator.max_tokens", "8"},
+                                                 {"generator.attempts", "1"},
+                                                 {"generator.max_prompt_kib", "1"},
+                                                 {"generator.api", "completions"}})
+    recipe.set(o);
+  static const std::vector<Snapshot> all = {one_file()};
+  const auto engine = engine_with(threads, dtype);
+  const LocalWriter writer = {engine.get(), byte_tokenizer(), ChatTemplate::none, "tiny", dtype};
+  const auto scorer = make_local_scorer(*engine, byte_tokenizer(), 2048, dtype);
+  SynthJob job;
+  job.out = out;
+  slice_of_snapshots(&job, all, {0});
+  job.writer = &writer;
+  job.scorer = scorer.get();
+  job.weights_name = "tiny";
+  Stage stage;
+  stage.summary = run_synthesis(recipe, job);
+  stage.files = results_in(out);
+  stage.files.erase("evidence.db");
+  return stage;
+}
+
+}  // namespace
+
+TEST_CASE("local weights write and score the same bytes at one thread and at two", "[unit]") {
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    INFO(dtype);
+    const TempFolder one, two;
+    const Stage alone = run_stage(one.path(), 1, dtype), both = run_stage(two.path(), 2, dtype);
+    REQUIRE(alone.summary["asked"]["completion_tokens"].get<int64_t>() > 20);
+    REQUIRE(both.files == alone.files);
+  }
+}
+
+TEST_CASE("what was written and scored in bf16 is not taken for fp32", "[unit]") {
+  const TempFolder folder;
+  const Stage half = run_stage(folder.path(), 1, "bfloat16");
+  // The published evidence is read, but every question is another one: nothing of it is used.
+  const Stage full = run_stage(folder.path(), 1, "float32"), again = run_stage(folder.path(), 1, "float32");
+  const TempFolder fresh;
+  REQUIRE(full.files == run_stage(fresh.path(), 1, "float32").files);
+  REQUIRE(full.files.at("done.json") != half.files.at("done.json"));
+  REQUIRE(again.files == full.files);
+  const auto scorer = [](const char* dtype) {
+    ByteEngine engine;
+    return make_local_scorer(engine, byte_tokenizer(), 1024, dtype)->name();
+  };
+  REQUIRE(scorer("float32") != scorer("bfloat16"));
+}
