@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "model/gpu_library.h"
+#include "model/host_memory.h"
 #include "train/adamw.h"
 
 namespace retrace::train {
@@ -137,7 +138,7 @@ std::vector<double> Shards::chunk_sums_on_gpu() {
                                                layout_.chunk_elements(), chunks,
                                                sums.back().mutable_data_ptr<double>());
   }
-  const at::Tensor all = at::cat(sums).to(at::kCPU);
+  const at::Tensor all = model::to_host(at::cat(sums));
   return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
 }
 
