@@ -61,11 +61,11 @@ Shards::Shards(const FlatLayout& layout, Sharding sharding, bool bf16, Collectiv
     shard.gradient = at::zeros({n}, options(at::kFloat));
     const at::Tensor& master = shard.state[0];
     if (keeps_weights()) {
-      shard.full = world == 1 && !bf16 ? master : at::zeros({n * world}, options(dtype()));
+      shard.full = world == 1 && !bf16 ? master : collectives.make_buffer(n * world, options(dtype()));
       shard.views = model::views_of(layout_.unit(u), shard.full);
       shard.part = shard.full.narrow(0, rank * n, n);
     } else {
-      shard.part = bf16 ? at::zeros({n}, options(dtype())) : master;
+      shard.part = bf16 ? collectives.make_buffer(n, options(dtype())) : master;
     }
     units_.push_back(std::move(shard));
   }
