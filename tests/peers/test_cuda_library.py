@@ -5,6 +5,7 @@ CPU, tests/model/gpu.cpp on a GPU."""
 import ctypes
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -33,6 +34,39 @@ def check_transformer_engine(library):
         print(problem)
         return 1
     print(f"{TE.name}: every function that is called is there")
+    return check_attributes()
+
+
+def check_attributes():
+    """The parameters of attention are opaque to the compiler: each that this version knows is set, none by default, and
+    the library wants the sizes that are set."""
+    te = ctypes.CDLL(str(TE))
+    header = (TE.parents[1] / "common" / "include" / "transformer_engine" / "fused_attn.h").read_text()
+    calls = (TOP / "model" / "cuda" / "te.cpp").read_text()
+    widths = {"uint8_t": 1, "enum": 4, "float": 4, "int64_t": 8, "size_t": 8, "pointer": 8}
+    for way in ("Fwd", "Bwd"):
+        create = getattr(te, f"nvte_create_fused_attn_{way.lower()}_params")
+        create.restype = ctypes.c_void_p
+        params = ctypes.c_void_p(create())
+        query = getattr(te, f"nvte_get_fused_attn_{way.lower()}_params_attribute")
+        names = re.search(rf"enum NVTEFusedAttn{way}ParamsAttribute {{(.*?)}};", header, re.S).group(1)
+        names = re.findall(r"^\s+(kNVTE\w+)", names, re.M)[:-1]
+        for index, name in enumerate(names):
+            if not re.search(rf"\b{name}\b", calls):
+                print(f"{name} is left to its default")
+                return 1
+            size = ctypes.c_size_t()
+            query(params, index, None, ctypes.c_size_t(0), ctypes.byref(size))
+            short = name[len("kNVTEFusedAttnFwdParams"):]
+            kind = ("uint8_t" if short in ("IsTraining", "CudaGraph", "ReturnMaxLogit", "BottomRightDiagonal", "Deterministic")
+                    else "float" if short in ("Dropout", "AttnScale")
+                    else "enum" if short.endswith(("Type", "Layout", "Format"))
+                    else "int64_t" if short.startswith("WindowSize")
+                    else "size_t" if short.startswith("MaxSeqlen") else "pointer")
+            if size.value != widths[kind]:
+                print(f"{name} is {size.value} bytes, not {widths[kind]} ({kind})")
+                return 1
+        print(f"{way.lower()}: all {len(names)} attributes are set")
     return 0
 
 
