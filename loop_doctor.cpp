@@ -21,6 +21,7 @@
 #include "model/gpu.h"
 #include "model/model_config.h"
 #include "model/self_test.h"
+#include "model/transformer_engine.h"
 #include "synth/config.h"
 #include "train/config.h"
 
@@ -117,6 +118,20 @@ void look_at_attention(const model::LlamaConfig& shape, const std::string& dtype
   });
 }
 
+// What model.fused would take on this device; sets it, so that the attention that is looked at next is it.
+void look_at_fused(const model::ModelConfig& config, const std::string& device, Findings& out) {
+  try {
+    const model::TeChoice choice = model::choose_fused(config.fused, config.te_library, config.dtype, device);
+    if (choice.used)
+      out.add(State::ok, "Transformer Engine", choice.path);
+    else
+      out.add(State::note, "Transformer Engine",
+              "not used: " + (choice.why.empty() ? "model.fused = \"own\"" : choice.why));
+  } catch (const Error& problem) {
+    out.add(State::missing, "Transformer Engine", problem.message(), problem.hint());
+  }
+}
+
 void look_at_sandbox(const eval::SandboxConfig& config, Findings& out) {
   out.look("sandbox", [&] {
     const eval::Sandbox sandbox(config);
@@ -210,6 +225,7 @@ int doctor(const Call& call, const Schema& schema) {
   look_at_machine(findings);
   if (call.words.empty()) {
     const std::string device = look_at_device("auto", findings);
+    look_at_fused(model::ModelConfig(), device, findings);
     look_at_attention(model::resolve_llama_config(model::ModelConfig(), 4096), "bfloat16", device, findings);
     look_at_sandbox(eval::SandboxConfig(), findings);
   } else {
@@ -217,6 +233,7 @@ int doctor(const Call& call, const Schema& schema) {
     const auto model = recipe.get<model::ModelConfig>();
     const std::string device = look_at_device(recipe.get<train::TrainConfig>().device, findings);
     const bool here = model.path.empty() || fs::exists(resolve_path(model.path) / "config.json");
+    look_at_fused(model, device, findings);
     if (here)
       look_at_attention(model::resolve_llama_config(model, recipe.get<data::TokenizerConfig>().vocab_size),
                         model.dtype, device, findings);

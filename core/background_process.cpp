@@ -31,8 +31,7 @@ constexpr const char* kScript =
 BackgroundProcess::BackgroundProcess(const std::string& command, const std::string& log,
                                      const std::map<std::string, std::string>& environment) {
   const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (out < 0)
-    throw Error(Code::io, fmt::format("cannot write the log: {}", std::strerror(errno)), "", log);
+  if (out < 0) throw Error(Code::io, fmt::format("cannot write the log: {}", std::strerror(errno)), "", log);
   int lifeline[2];
   if (::pipe2(lifeline, O_CLOEXEC) != 0) {
     const int problem = errno;
@@ -66,8 +65,8 @@ std::optional<int> BackgroundProcess::ended() const {
 void BackgroundProcess::stop(double grace_s) {
   if (pid_ == 0) return;
   using Clock = std::chrono::steady_clock;
-  const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                        std::chrono::duration<double>(grace_s));
+  const auto until =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(grace_s));
   if (grace_s > 0) ::kill(-pid_, SIGTERM);
   while (Clock::now() < until && !process_spawn::has_ended(pid_))
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

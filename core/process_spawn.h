@@ -23,7 +23,7 @@ pid_t spawn(const std::string& program, const std::vector<std::string>& argv, co
 // A descriptor that is readable once the process has ended; -1 where the kernel has none.
 int exit_descriptor(pid_t pid);
 int ended_status(pid_t pid);  // 0-255, 128 + signal, of one that has ended and is not reaped
-bool has_ended(pid_t pid);  // but is not reaped, so that its number and its group's are still its own
+bool has_ended(pid_t pid);    // but is not reaped, so that its number and its group's are still its own
 // Kills what is left of the group (the leader too), waits for the leader, returns its wait status.
 int end_group_and_reap(pid_t leader);
 int status_of(int wait_status);  // 0-255, 128 + signal

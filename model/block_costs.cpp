@@ -75,6 +75,11 @@ class Liveness {
  public:
   Liveness(const LlamaConfig& config, const BatchShape& batch) : config_(config), batch_(batch) {}
 
+  // Rows of a storage that somebody else counts.
+  int borrow(std::map<Slot, int>& table, Slot slot) {
+    bytes_[next_] = 0;
+    return table[slot] = next_++;
+  }
   void make(std::map<Slot, int>& table, Slot slot) {
     const int storage = next_++;
     bytes_[storage] = slot_bytes(config_, batch_, slot);
@@ -84,6 +89,8 @@ class Liveness {
     for (const PlanStep& step : steps) {
       if (step.kind == PlanStep::Kind::drop)
         values.erase(static_cast<Slot>(step.index));
+      else if (step.kind == PlanStep::Kind::tiles)
+        tiles(step);
       else if (step.kind == PlanStep::Kind::forward)
         forward(block_ops()[step.index]);
       else
@@ -124,6 +131,33 @@ class Liveness {
     mark(scratch);
     for (Slot slot : op.outputs) gradients.erase(slot);
   }
+  // As run_tiles: the wholes of what leaves a tile stand beside every tile but the first.
+  void tiles(const PlanStep& step) {
+    BatchShape rows = batch_;
+    rows.tokens = tile_rows(batch_.tokens, static_cast<int64_t>(step.index));
+    Liveness tile(config_, rows);
+    for (Slot slot : step.rows) tile.borrow(tile.values, slot);
+    std::map<int, int> given;  // storage of the tile -> ours
+    for (const auto& [slot, storage] : gradients) given[tile.borrow(tile.gradients, slot)] = storage;
+    tile.run(step.steps);
+    for (Slot slot : step.rows) tile.values.erase(slot);
+    const bool one = rows.tokens == batch_.tokens;
+    const int64_t before = live_bytes();
+    std::map<Slot, int> left;
+    for (const auto& [slot, storage] : tile.values) make(values, slot);
+    for (const auto& [slot, storage] : tile.gradients) {
+      if (given.count(storage))
+        left[slot] = given.at(storage);
+      else
+        make(left, slot);
+    }
+    int64_t wholes = 0;
+    for (const auto& [slot, storage] : tile.values) wholes += bytes_.at(values.at(slot));
+    for (const auto& [slot, storage] : tile.gradients)
+      if (!given.count(storage)) wholes += bytes_.at(left.at(slot));
+    peak_ = std::max(peak_, before + tile.peak_bytes() + (one ? 0 : wholes));
+    gradients = left;
+  }
   bool is_shared(int storage) const {
     for (const auto& [slot, other] : gradients)
       if (other == storage) return true;
@@ -153,6 +187,12 @@ Flops flops_of(const LlamaConfig& config, const BatchShape& batch, const std::ve
   Flops sum;
   for (const PlanStep& step : steps) {
     if (step.kind == PlanStep::Kind::drop) continue;
+    if (step.kind == PlanStep::Kind::tiles) {
+      const Flops tiles = flops_of(config, batch, step.steps);
+      sum.gemm += tiles.gemm;
+      sum.attention += tiles.attention;
+      continue;
+    }
     const BlockOp& op = block_ops()[step.index];
     const bool forward = step.kind == PlanStep::Kind::forward;
     sum.gemm += gemm_flops(config, batch, op) * (forward ? 1 : 2);
@@ -171,6 +211,7 @@ BlockCosts block_costs(const LlamaConfig& config, const BlockPlan& plan, const B
   forward.run(plan.forward);
   costs.forward_peak_bytes = forward.peak_bytes();
   for (Slot slot : plan.kept) costs.kept_bytes += slot_bytes(config, batch, slot);
+  for (Slot slot : plan.offloaded) costs.offloaded_bytes += slot_bytes(config, batch, slot);
 
   Liveness backward(config, batch);
   for (Slot slot : plan.kept) backward.make(backward.values, slot);

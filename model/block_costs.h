@@ -18,6 +18,7 @@ struct BatchShape {
 
 struct BlockCosts {
   int64_t kept_bytes = 0;           // from forward to backward, the block's input included
+  int64_t offloaded_bytes = 0;      // of these, what the plan allows to wait in host memory
   int64_t forward_peak_bytes = 0;   // while its forward runs, what is kept included
   int64_t backward_peak_bytes = 0;  // while its backward runs, what was kept included
   // Multiply and add count as two. Attention: causal, half of each squared length; its backward is 2.5 times

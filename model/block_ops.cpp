@@ -127,9 +127,9 @@ const std::vector<BlockOp>& block_ops() {
       {"attention", {qkv}, {attn, lse}, {qkv, attn, lse}, attention_op_forward, attention_op_backward},
       {"attention_out", {attn, x}, {h}, {attn}, attention_out_forward, attention_out_backward},
       {"norm2", {h}, {n2, rstd2}, {h, rstd2}, norm2_forward, norm2_backward},
-      {"gate_up", {n2}, {gate_up}, {n2}, gate_up_forward, gate_up_backward},
-      {"swiglu", {gate_up}, {act}, {gate_up}, swiglu_op_forward, swiglu_op_backward},
-      {"mlp_out", {act, h}, {y}, {act}, mlp_out_forward, mlp_out_backward},
+      {"gate_up", {n2}, {gate_up}, {n2}, gate_up_forward, gate_up_backward, true},
+      {"swiglu", {gate_up}, {act}, {gate_up}, swiglu_op_forward, swiglu_op_backward, true},
+      {"mlp_out", {act, h}, {y}, {act}, mlp_out_forward, mlp_out_backward, true},
   };
   return ops;
 }

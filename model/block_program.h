@@ -55,22 +55,38 @@ struct BlockOp {
   std::vector<Slot> saved;  // values that backward reads
   void (*forward)(BlockFrame&);
   void (*backward)(BlockFrame&);  // reads the gradients of outputs, sets or adds to those of inputs
+  bool tiled = false;             // of the feed-forward: may run tile by tile, a row depends on its row alone
 };
 const std::vector<BlockOp>& block_ops();
 
 // What to run and what to let go, in order.
 struct PlanStep {
-  enum class Kind { forward, backward, drop } kind;
-  size_t index;  // op, or slot
+  enum class Kind { forward, backward, drop, tiles } kind;
+  size_t index;  // op, slot, or the most rows of a tile
+  // tiles: the values of which a tile gets its rows, and what runs for it. What is alive at a tile's end
+  // beyond these is put into its rows of a whole tensor.
+  std::vector<Slot> rows{};
+  std::vector<PlanStep> steps{};
 };
 struct BlockPlan {
-  std::vector<Slot> kept;  // from forward to backward
+  std::vector<Slot> kept;       // from forward to backward
+  std::vector<Slot> offloaded;  // those of them that may wait in host memory
   std::vector<PlanStep> forward, backward;
 };
-// recompute: "none"; "keep_mlp" (input, rotated qkv, attention, gate | up), "keep_qkv", "keep_attn" (input
-// and attention), "full" (the input alone): each keeps less than the one before; or "inference" (nothing is
-// kept, no backward). Error{recipe} otherwise.
-BlockPlan plan_block(const std::string& recompute);
+struct PlanOptions {
+  // "none"; "keep_mlp" (input, rotated qkv, attention, gate | up), "keep_qkv", "keep_attn" (input and
+  // attention), "full" (the input alone): each keeps less than the one before; or "inference" (nothing is
+  // kept, no backward).
+  std::string recompute = "none";
+  int64_t mlp_tile_tokens = 0;   // most tokens of a tile of the feed-forward; 0 = all at once
+  std::string offload = "none";  // or "block_inputs"
+};
+// What a level keeps of the feed-forward is whole; all else of it exists for one tile at a time.
+// Error{recipe} for unknown words.
+BlockPlan plan_block(const PlanOptions& options);
 void run_plan(const std::vector<PlanStep>& steps, BlockFrame& frame);
+
+// Rows of all tiles but perhaps the last, which has no more: as equal as they can be.
+int64_t tile_rows(int64_t rows, int64_t most);
 
 }  // namespace retrace::model

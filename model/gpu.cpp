@@ -13,6 +13,7 @@ namespace retrace::model {
 namespace {
 
 const GpuLibrary* opened = nullptr;
+GpuInfo in_use;
 constexpr const char* kNoDriver = "no NVIDIA driver (libcuda.so.1) on this machine";
 
 std::filesystem::path library_path() {
@@ -79,7 +80,11 @@ GpuInfo use_gpu(int index) {
   if (index < 0 || index >= count)
     throw Error(Code::recipe, fmt::format("GPU {} is asked for, this machine has {}", index, count),
                 "start as many ranks on a machine as it has GPUs");
-  return gpu_library().use(index);
+  return in_use = gpu_library().use(index);
+}
+
+GpuInfo gpu_in_use() {
+  return in_use;
 }
 
 GpuMemory gpu_memory() {

@@ -23,6 +23,7 @@ int gpu_count();  // of this machine; 0 unless choose_device() has said "cuda"
 
 // Makes GPU `index` of this machine the one that this process works on. Error{recipe} if there is none.
 GpuInfo use_gpu(int index);
+GpuInfo gpu_in_use();  // what use_gpu() has said last; empty before
 
 // Bytes that tensors hold on the GPU in use now, and at most since the last reset.
 struct GpuMemory {

@@ -4,6 +4,7 @@
 
 #include "model/gpu.h"
 #include "model/ops/gpu_kernels.h"
+#include "model/ops/te_kernels.h"
 
 namespace c10d {
 class Backend;
@@ -27,6 +28,9 @@ struct GpuLibrary {
   c10d::Backend* (*make_nccl)(c10d::Store& store, int rank, int size, double timeout_s, int device,
                               c10d::Backend* parent, int color);
   void (*abort_nccl)(c10d::Backend& group);
+  // Opens libtransformer_engine.so: "" if it is ready, else what is wrong. `te` is usable from then on.
+  std::string (*open_te)(const char* path);
+  const TeKernels* te;
 };
 
 // The one function that the library exports by name.

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "model/block_program.h"
+#include "model/host_memory.h"
 #include "model/llama_context.h"
 #include "model/ops/cross_entropy.h"
 #include "model/ops/embedding.h"
@@ -41,8 +42,10 @@ Llama::Llama(const LlamaConfig& config, const ComputeOptions& options) {
   if (config.num_kv_heads < 1 || config.num_heads % config.num_kv_heads != 0 || config.head_dim % 2 != 0)
     fail(Code::input, "{} heads, {} key-value heads and a head dimension of {} do not fit together",
          config.num_heads, config.num_kv_heads, config.head_dim);
-  state_ = std::make_unique<State>(State{config, options, plan_block(options.recompute),
-                                         plan_block("inference"), rope_inverse_frequencies(config)});
+  const int64_t tile = options.mlp_tile_tokens;
+  state_ = std::make_unique<State>(State{
+      config, options, plan_block({options.recompute, tile, options.offload}),
+      plan_block({.recompute = "inference", .mlp_tile_tokens = tile}), rope_inverse_frequencies(config)});
 }
 Llama::~Llama() = default;
 
@@ -51,6 +54,10 @@ const LlamaConfig& Llama::config() const {
 }
 const ComputeOptions& Llama::options() const {
   return state_->options;
+}
+
+bool Llama::offloads_inputs() const {
+  return !state_->training.offloaded.empty();
 }
 
 std::shared_ptr<const Llama::Context> Llama::prepare(const Spans& spans, ContextPeers* peers) const {
@@ -149,7 +156,7 @@ Llama::HeadResult Llama::head(const Views& head_weights, const at::Tensor& x_td,
   }
   chunked_cross_entropy(norm.y_td, head_weights.at("lm_head"), labels_r, weights_r, chunk, nll_r, dn_rd,
                         dhead_vd);
-  nll_r = nll_r.to(at::kCPU);
+  nll_r = to_host(nll_r);
   for (int64_t r = 0; r < rows; ++r)
     result.loss_sum += static_cast<double>(weights_r.const_data_ptr<float>()[r]) *
                        static_cast<double>(nll_r.const_data_ptr<float>()[r]);

@@ -26,6 +26,8 @@ struct Spans {
 struct ComputeOptions {
   bool bf16 = false;  // compute dtype of matmuls and activations; norms, softmax, RoPE angles stay fp32
   std::string recompute = "none";     // what a block keeps between forward and backward (plan_block)
+  int64_t mlp_tile_tokens = 0;        // most tokens of a tile of the feed-forward; 0 = all at once
+  std::string offload = "none";       // what may wait in host memory meanwhile: none, block_inputs
   std::string rms_norm = "hf";        // hf | prolong: where the result is rounded
   bool continuous_positions = false;  // ProLong's flavour: positions do not restart
   std::string device = "cpu";         // cpu or cuda: where weights, activations and gradients are
@@ -56,6 +58,7 @@ class Llama {
   ~Llama();
   const LlamaConfig& config() const;
   const ComputeOptions& options() const;
+  bool offloads_inputs() const;  // a block's Saved may lose "x", and get it back before its backward
 
   // ids, labels and their weights stay on the CPU, where they are checked.
   // Per-sequence constants (positions, cos/sin tables, spans); made once per micro-batch. With `peers` the

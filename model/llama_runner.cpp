@@ -34,7 +34,7 @@ LlamaRunner::LlamaRunner(const LlamaConfig& config, const WeightSource& weights,
                          c10::Device device)
     : config_(config),
       device_(device),
-      plan_(plan_block("inference")),
+      plan_(plan_block({.recompute = "inference"})),
       inverse_frequencies_(rope_inverse_frequencies(config)) {
   const std::vector<UnitSpec> units = unit_specs(config);
   ensure(units.size() == static_cast<size_t>(config.num_layers) + 2,

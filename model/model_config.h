@@ -9,9 +9,10 @@ namespace retrace::model {
 struct ModelConfig {
   static constexpr const char* kSection = "model";
   static constexpr const char* kAbout = "The Llama model to train";
-  std::string path = "", rope_scaling = "none", dtype = "bfloat16", recompute = "none", rms_norm = "hf";
+  std::string path = "", rope_scaling = "none", dtype = "bfloat16", recompute = "none", rms_norm = "hf",
+              offload = "none", fused = "auto", te_library = "";
   int64_t hidden_size = 256, intermediate_size = 704, num_layers = 4, num_heads = 4, num_kv_heads = 2,
-          head_dim = 0;
+          head_dim = 0, mlp_tile_tokens = 0;
   double rope_theta = 0, rms_norm_eps = 1e-5, init_std = 0.02;
   bool tie_embeddings = false, continuous_positions = false;
   static auto fields() {
@@ -33,6 +34,20 @@ struct ModelConfig {
             .choices({"bfloat16", "float32"}),
         field("recompute", &M::recompute, "What a block recomputes in its backward")
             .choices({"none", "keep_mlp", "keep_qkv", "keep_attn", "full"}),
+        field("mlp_tile_tokens", &M::mlp_tile_tokens,
+              "The feed-forward runs over so many tokens at a time, so that its activations take one tile; "
+              "0 = all")
+            .unit("tokens")
+            .at_least(0),
+        field("offload", &M::offload,
+              "What waits in host memory between forward and backward: nothing, or the blocks' inputs")
+            .choices({"none", "block_inputs"}),
+        field("fused", &M::fused,
+              "Kernels on a GPU: own (and FlashAttention), te (attention, RMSNorm, RoPE and SwiGLU of "
+              "Transformer Engine), auto (its attention where it is installed, on compute capability 9.0)")
+            .choices({"auto", "own", "te"}),
+        field("te_library", &M::te_library,
+              "Path of libtransformer_engine.so; empty = RETRACE_TE_LIBRARY, or beside torch's package"),
         field("rms_norm", &M::rms_norm, "Where RMSNorm rounds").choices({"hf", "prolong"}),
         field("continuous_positions", &M::continuous_positions,
               "ProLong's flavour: positions do not restart")};

@@ -8,7 +8,7 @@
 namespace retrace::model {
 
 struct SelfTest {
-  std::string backend;  // of attention: cpu, cpu-bf16, flash, math
+  std::string backend;  // of attention: cpu, cpu-bf16, flash, te, math
   double error = 0;     // relative, from fp32
   std::string kernels;  // instruction set of the row kernels on the CPU
 };

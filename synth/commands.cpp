@@ -179,12 +179,12 @@ OptionSpec round_option() {
 }  // namespace
 
 std::vector<OptionSpec> synth_options() {
-  return {{"dry-run", "", "print order, broken cycles and counts; write and ask nothing"},
-          {"plan", "", "list and judge the repositories, fill the ledger; make no trajectory"},
-          {"edges", "", "print the dependency edges as JSON lines; write nothing"},
-          {"weights", "DIR",
-           "HF folder that scores the search (default: model.path; without either no search)"},
-          round_option()};
+  return {
+      {"dry-run", "", "print order, broken cycles and counts; write and ask nothing"},
+      {"plan", "", "list and judge the repositories, fill the ledger; make no trajectory"},
+      {"edges", "", "print the dependency edges as JSON lines; write nothing"},
+      {"weights", "DIR", "HF folder that scores the search (default: model.path; without either no search)"},
+      round_option()};
 }
 
 void look_at_sources(const Call& call, const Recipe& recipe) {
@@ -200,9 +200,9 @@ std::optional<Error> run_synth(const Call& call, const Recipe& recipe, const Ran
   const auto search = recipe.get<SearchConfig>();
   SynthJob job = job_of(call, recipe);
   job.ranks = ranks;
-  const Contamination contamination =
-      job.slice && !slices_are_judged(run_folder_of(recipe) / kSliceFile) ? Contamination()
-                                                                          : contamination_of(recipe);
+  const Contamination contamination = job.slice && !slices_are_judged(run_folder_of(recipe) / kSliceFile)
+                                          ? Contamination()
+                                          : contamination_of(recipe);
   for (const auto& [benchmark, n_tasks] : contamination.tasks())
     if (n_tasks == 0 && ranks.first())
       info("no data of {}: nothing is checked against it (eval.data_dir)", benchmark);

@@ -1,5 +1,5 @@
-// The verbs of this room, for the table in main.cpp. `retrace synth` is shared by ranks, so its verb stands in
-// the root (loop_synth_verb.cpp) and calls what is here.
+// The verbs of this room, for the table in main.cpp. `retrace synth` is shared by ranks, so its verb stands
+// in the root (loop_synth_verb.cpp) and calls what is here.
 #pragma once
 
 #include <optional>

@@ -79,9 +79,10 @@ struct SearchConfig {
         field("max_ngram13", &S::max_ngram13,
               "guarded: largest share of a thought's 13-grams found in the code")
             .range(0, 1),
-        field("serve_command", &S::serve_command,
-              "http: shell command that serves each round's weights, started before the search and ended after "
-              "it; {weights}, {model}, {port}, {host} and {round} are filled in, quoted"),
+        field(
+            "serve_command", &S::serve_command,
+            "http: shell command that serves each round's weights, started before the search and ended after "
+            "it; {weights}, {model}, {port}, {host} and {round} are filled in, quoted"),
         field("serve_health", &S::serve_health,
               "Path that the served model answers with 200 once it is ready"),
         field("serve_timeout_s", &S::serve_timeout_s, "Time for the served model to be ready")

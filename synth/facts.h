@@ -12,7 +12,7 @@ namespace retrace::synth {
 
 // What is wanted of a source beside the common facts.
 struct FactsWanted {
-  HygieneConfig hygiene;         // files, if duplicates among them are looked for
+  HygieneConfig hygiene;           // files, if duplicates among them are looked for
   bool cluster_signature = false;  // what slices are cut by (synth/slices.h), as "cluster_signature"
 };
 LedgerRow facts_of(const SourceRef& source, const Snapshot& snapshot, const FactsWanted& wanted = {});

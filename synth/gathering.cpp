@@ -15,16 +15,16 @@ namespace retrace::synth {
 
 namespace {
 
-constexpr size_t kReadTogether = 64;                  // repositories in an order to read
+constexpr size_t kReadTogether = 64;                   // repositories in an order to read
 constexpr int64_t kReadOrderBytes = int64_t{4} << 20;  // of JSONL lines, in such an order
-constexpr size_t kNamed = 100;                        // failures, and duplicates, that a summary names
+constexpr size_t kNamed = 100;                         // failures, and duplicates, that a summary names
 
 std::string basis_of(const SynthJob& job, const FactsWanted& wanted) {
   const SnapshotOptions& o = job.reading;
-  std::string text = fmt::format("{} {} {} {} {} {} {} {} {}", kSynthCode, o.max_file_bytes,
-                                 o.max_repository_bytes, o.max_entries, o.keep_documentation, o.keep_tests,
-                                 o.keep_vendored, o.keep_generated,
-                                 job.contamination ? job.contamination->digest() : "none");
+  std::string text =
+      fmt::format("{} {} {} {} {} {} {} {} {}", kSynthCode, o.max_file_bytes, o.max_repository_bytes,
+                  o.max_entries, o.keep_documentation, o.keep_tests, o.keep_vendored, o.keep_generated,
+                  job.contamination ? job.contamination->digest() : "none");
   const HygieneConfig& h = wanted.hygiene;
   if (h.duplicate_files != "keep")
     text += fmt::format(" files {} {}", h.duplicate_files, h.duplicate_min_words);
@@ -200,8 +200,8 @@ Json source_counts(Ledger& ledger) {
       ++dropped_files[d.reason()];
       languages[d.language] -= d.size_bytes;
       if (duplicates.size() < kNamed)
-        duplicates.push_back(fmt::format("{}:{} is a {}duplicate of {}", origin, d.path,
-                                         d.near ? "near-" : "", d.of));
+        duplicates.push_back(
+            fmt::format("{}:{} is a {}duplicate of {}", origin, d.path, d.near ? "near-" : "", d.of));
     }
   });
   Json out = {{"listed", n},

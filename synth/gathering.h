@@ -1,5 +1,5 @@
-// The first half of a synthesis stage: sources are listed, read and judged into out/ledger.db. Ranks share the
-// reading; rank 0 alone holds the ledger. Each step can be killed and is gone on with.
+// The first half of a synthesis stage: sources are listed, read and judged into out/ledger.db. Ranks share
+// the reading; rank 0 alone holds the ledger. Each step can be killed and is gone on with.
 #pragma once
 
 #include <memory>

@@ -12,13 +12,14 @@ namespace retrace::synth {
 
 namespace {
 
-// A judge's folder counts by its name, and how weights are served not at all: records must not depend on where
-// things lie.
+// A judge's folder counts by its name, and how weights are served not at all: records must not depend on
+// where things lie.
 std::string search_text(const Recipe& recipe) {
   const fs::path judge = recipe.get<SearchConfig>().judge;
   return section_text(recipe, "search",
                       {"judge", "serve_command", "serve_health", "serve_timeout_s", "serve_stop_s",
-                       "serve_generator"}) + "search.judge = " + judge.filename().string() + "\n";
+                       "serve_generator"}) +
+         "search.judge = " + judge.filename().string() + "\n";
 }
 
 }  // namespace

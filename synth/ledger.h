@@ -26,9 +26,9 @@ struct LedgerRow {
   std::string tree;       // hash of the redacted tree, "" before it was read
   Json facts;             // what synth/facts.h says of it; null before it was read
   std::string signature;  // MinHash, packed; "" if the repository is too short for one
-  Json files;             // its files that can be duplicates (synth/hygiene/duplicate_files.h); null for none.
-                          // each() leaves it out
-  Json duplicates;        // those of them that are left out; null for none
+  Json files;       // its files that can be duplicates (synth/hygiene/duplicate_files.h); null for none.
+                    // each() leaves it out
+  Json duplicates;  // those of them that are left out; null for none
 };
 
 class Ledger {

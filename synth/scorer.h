@@ -63,8 +63,7 @@ class Scorer {
 // what the engine computes in, for the name.
 std::unique_ptr<Scorer> make_local_scorer(model::Engine& engine,
                                           std::shared_ptr<const data::Tokenizer> tokenizer,
-                                          int64_t max_context_tokens,
-                                          const std::string& dtype = "float32");
+                                          int64_t max_context_tokens, const std::string& dtype = "float32");
 // Byte-level PPM with true log-probabilities: copies well, so it is the leak meter, not a judge of thoughts.
 // Its tokens are bytes, and it has no limit of length.
 std::unique_ptr<Scorer> make_ppm_scorer(int order = 8);

@@ -108,8 +108,7 @@ std::vector<int> near_duplicate_clusters(const std::vector<SliceInput>& reposito
   Groups groups(repositories.size());
   std::unordered_map<std::string, int> first_with_tree;
   for (size_t i = 0; i < repositories.size(); ++i) {
-    const auto [found, is_new] =
-        first_with_tree.try_emplace(repositories[i].tree_hash, static_cast<int>(i));
+    const auto [found, is_new] = first_with_tree.try_emplace(repositories[i].tree_hash, static_cast<int>(i));
     if (!is_new) groups.join(found->second, static_cast<int>(i));
   }
   for (size_t band = 0; band < kBands; ++band) {
@@ -117,8 +116,7 @@ std::vector<int> near_duplicate_clusters(const std::vector<SliceInput>& reposito
     for (size_t i = 0; i < repositories.size(); ++i) {
       const std::string& signature = repositories[i].signature;
       if (signature.empty()) continue;
-      const uint64_t key =
-          xxh3_64(std::string_view(signature).substr(band * kBandBytes, kBandBytes), band);
+      const uint64_t key = xxh3_64(std::string_view(signature).substr(band * kBandBytes, kBandBytes), band);
       std::vector<int>& bucket = buckets[key];
       for (int other : bucket)
         if (groups.find(other) != groups.find(static_cast<int>(i)) &&

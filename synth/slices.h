@@ -34,8 +34,8 @@ std::vector<int> near_duplicate_clusters(const std::vector<SliceInput>& reposito
 
 // Whole clusters go to one place. Held-out shares are of bytes and approximate; each held-out split whose
 // fraction is above 0 gets at least one cluster if that leaves one for every round (dev before test), else
-// none. Rounds are balanced by bytes. Depends on the repositories' trees, not on their sequence. Error{input} if
-// there are fewer clusters than rounds.
+// none. Rounds are balanced by bytes. Depends on the repositories' trees, not on their sequence. Error{input}
+// if there are fewer clusters than rounds.
 Slices cut_slices(const std::vector<SliceInput>& repositories, int rounds, double dev_fraction,
                   double test_fraction, uint64_t seed);
 

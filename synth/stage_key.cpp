@@ -10,7 +10,8 @@ std::string section_text(const Recipe& recipe, const std::string& section,
   for (const Section& s : recipe.schema().sections()) {
     if (s.name != section) continue;
     for (const Key& key : s.keys)
-      if (std::find(without.begin(), without.end(), key.name) == without.end()) out += key.full() + " = " + value_text(recipe.value(key.full())) + "\n";
+      if (std::find(without.begin(), without.end(), key.name) == without.end())
+        out += key.full() + " = " + value_text(recipe.value(key.full())) + "\n";
   }
   return out;
 }

@@ -29,8 +29,8 @@ class StageModels {
  public:
   // Error{recipe} where a generator or a judge that is named cannot be had.
   StageModels(const Recipe& recipe, CurrentWeights current);
-  // Names in `job` what it will need (the dtype too, where it is not float32), and loads nothing: enough to recognise a finished stage. `this` must
-  // outlive the job.
+  // Names in `job` what it will need (the dtype too, where it is not float32), and loads nothing: enough to
+  // recognise a finished stage. `this` must outlive the job.
   void name(SynthJob& job);
   // Loads it. One engine where the same weights write and score.
   void load(SynthJob& job);

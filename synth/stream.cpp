@@ -15,7 +15,7 @@ namespace retrace::synth {
 
 namespace {
 
-constexpr size_t kMadeTogether = 64;               // repositories in an order to make
+constexpr size_t kMadeTogether = 64;                // repositories in an order to make
 constexpr int64_t kOrderBytes = int64_t{64} << 10;  // of source, in such an order
 constexpr const char* kHead = "stage.json";
 
@@ -128,8 +128,7 @@ class StreamStage {
     std::string candidates, summaries;
     for (size_t i = 0; i < order.sources.size(); ++i) {
       tick();
-      const Snapshot snapshot =
-          gathering_.take(order.sources[i], order.trees.at(i), order.duplicates.at(i));
+      const Snapshot snapshot = gathering_.take(order.sources[i], order.trees.at(i), order.duplicates.at(i));
       const MadeItem made = maker_.make(snapshot, tick);
       writer.add(made.trajectory);
       candidates += made.candidates;
@@ -216,8 +215,7 @@ bool is_synthesised(const Recipe& recipe, const SynthJob& job) {
   return StreamStage(recipe, job).finished();
 }
 
-Json plan_synthesis(const Recipe& recipe, const SynthJob& job,
-                    const std::function<void(Ledger&)>& use) {
+Json plan_synthesis(const Recipe& recipe, const SynthJob& job, const std::function<void(Ledger&)>& use) {
   Gathering gathering(recipe, job, coordinator_key(job, "plan"));
   Json counts;
   gathering.run([&] {

@@ -95,7 +95,8 @@ std::vector<Order> Orders::load(size_t file) const {
     for (const Json& source : get<Json>(json, "sources", where))
       order.sources.push_back(source_from_json(source, where));
     order.trees = get<std::vector<std::string>>(json, "trees", where);
-    for (const Json& duplicates : get<Json>(json, "duplicates", where)) order.duplicates.push_back(duplicates);
+    for (const Json& duplicates : get<Json>(json, "duplicates", where))
+      order.duplicates.push_back(duplicates);
     orders.push_back(std::move(order));
   }
   if (orders.size() != counts_[file])

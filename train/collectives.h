@@ -12,6 +12,9 @@
 namespace at {
 class Tensor;
 }
+namespace c10 {
+struct TensorOptions;
+}
 namespace c10d {
 class Store;
 }
@@ -43,6 +46,10 @@ class Collectives {
   // point, each with the members of its own group; no two groups overlap. It waits, blames and is abandoned
   // as this one, which outlives it.
   virtual std::unique_ptr<Collectives> subgroup(const std::vector<int>& members) = 0;
+  // Zeros, 1-D, for tensors that travel often: over NCCL in registered memory, if `registers_buffers` and the
+  // GPU can. They must not outlive this group.
+  virtual at::Tensor make_buffer(int64_t elements, const c10::TensorOptions& options);
+  bool registers_buffers = false;
   // The parts of all ranks, in rank order; the same number from each.
   virtual std::vector<double> gather(const std::vector<double>& part) = 0;
   virtual void broadcast(std::vector<double>& values, int root) = 0;

@@ -4,7 +4,6 @@
 // overlap: transfers are begun a unit ahead, and the GPU has a unit's work queued while the host waits.
 // NCCL adds in an order of its own, the same in every run on the same machines, not rank order.
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "model/gpu_library.h"
 #include "train/collectives.h"
 
@@ -95,6 +95,16 @@ class Nccl final : public Collectives {
     return started([&] { return group_->alltoall_base(received, sent, counts, counts); });
   }
 
+  at::Tensor make_buffer(int64_t elements, const c10::TensorOptions& options) override {
+    if (!registers()) return Collectives::make_buffer(elements, options);
+    try {
+      return group_->allocateTensor(elements, options).zero_();
+    } catch (const std::exception& problem) {
+      throw Error(Code::recipe, fmt::format("NCCL registers no memory: {}", first_line(problem.what())),
+                  "set train.nccl_register = false");
+    }
+  }
+
   std::vector<double> gather(const std::vector<double>& part) override { return control_->gather(part); }
   void broadcast(std::vector<double>& values, int root) override { control_->broadcast(values, root); }
   void barrier() override { control_->barrier(); }
@@ -160,10 +170,21 @@ class Nccl final : public Collectives {
     }
   }
 
+  // Told once, by the first rank.
+  bool registers() {
+    if (!root_->registers_buffers) return false;
+    const bool can = group_->supportsTensorAlloc(static_cast<c10::DeviceIndex>(options_.device));
+    if (!std::exchange(root_->told_, true) && root_->rank() == 0)
+      info("NCCL: the buffers of units are {}",
+           can ? "in registered memory" : "not registered, this GPU or NCCL cannot");
+    return can;
+  }
+
+  static std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
   Error lost(const std::string& text) const {
     const std::string names = root_->blame ? root_->blame() : "";
-    const std::string message =
-        names.empty() ? "a collective failed: " + text.substr(0, text.find('\n')) : "lost " + names;
+    const std::string message = names.empty() ? "a collective failed: " + first_line(text) : "lost " + names;
     return Error(Code::distributed, message, "start again: training resumes from the newest checkpoint",
                  fmt::format("rank {}", root_->rank()));
   }
@@ -175,7 +196,7 @@ class Nccl final : public Collectives {
       buffers_.erase(buffers_.begin() + static_cast<int64_t>(i));
       return found;
     }
-    return at::empty({like.numel()}, like.options());
+    return make_buffer(like.numel(), like.options());
   }
 
   std::unique_ptr<Collectives> control_;
@@ -185,7 +206,7 @@ class Nccl final : public Collectives {
   c10::intrusive_ptr<c10d::Backend> group_;
   std::vector<at::Tensor> buffers_;
   int64_t parts_made_ = 0;
-  bool left_ = false, aborted_ = false;
+  bool left_ = false, aborted_ = false, told_ = false;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Collectives of one process: a copy where part and whole differ, an addition for a sum.
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "train/adamw.h"
 #include "train/collectives.h"
@@ -43,6 +44,10 @@ class Single final : public Collectives {
 
 std::unique_ptr<Collectives> make_single_collectives() {
   return std::make_unique<Single>();
+}
+
+at::Tensor Collectives::make_buffer(int64_t elements, const c10::TensorOptions& options) {
+  return at::zeros({elements}, options);
 }
 
 std::vector<double> Collectives::sum(const std::vector<double>& part) {

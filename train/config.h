@@ -39,6 +39,7 @@ struct TrainConfig {
           check_weights_every = 0, max_bad_steps = 10, shard_size = 0, context_parallel = 1;
   std::string loss = "sequence_mean", sharding = "zero3", device = "auto";
   double cost_a = 1, cost_b = 0.0001, max_z_score = 0, peak_tflops = 0;
+  bool nccl_register = true;
   static auto fields() {
     using T = TrainConfig;
     return std::tuple{
@@ -75,6 +76,8 @@ struct TrainConfig {
         field("cost_b", &T::cost_b, "Assignment of sequences to ranks: cost of a squared document length")
             .at_least(0),
         field("device", &T::device, "Where to compute").choices({"auto", "cpu", "cuda"}),
+        field("nccl_register", &T::nccl_register,
+              "Units' weights and gradients lie in memory that NCCL has registered, where it can"),
         field("virtual_ranks", &T::virtual_ranks,
               "One process adds up as this many ranks would; a check of distributed runs")
             .range(1, 1024),

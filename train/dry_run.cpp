@@ -79,7 +79,7 @@ class CountingCollectives final : public Collectives {
 class NoWork final : public PassWork {
  public:
   NoWork(const TrainingShape& shape, Collectives* context)
-      : plan_(model::plan_block(shape.recompute)),
+      : plan_(model::plan_block(shape.block_options())),
         heads_{shape.llama.num_heads, shape.llama.num_kv_heads, shape.llama.head_dim} {
     if (!context) return;
     peers_.emplace(*context);
@@ -107,9 +107,10 @@ class NoWork final : public PassWork {
   void run(const std::vector<model::PlanStep>& steps) {
     if (!peers_) return;
     for (const model::PlanStep& step : steps) {
-      if (step.kind == model::PlanStep::Kind::drop) continue;
+      using Kind = model::PlanStep::Kind;  // nothing is swapped inside a tile
+      if (step.kind == Kind::drop || step.kind == Kind::tiles) continue;
       const std::string_view op = model::block_ops()[step.index].name;
-      const bool forward = step.kind == model::PlanStep::Kind::forward;
+      const bool forward = step.kind == Kind::forward;
       if (op == "qkv" && forward) model::exchange_qkv(*peers_, qkv_, heads_);
       if (op == "qkv" && !forward) model::return_qkv_gradient(*peers_, dqkv_, heads_);
       if (op == "attention" && forward) model::return_rows(*peers_, attn_of_heads_);

@@ -38,12 +38,13 @@ GradientSink::GradientSink(Shards& shards, int virtual_ranks)
     if (alone()) {
       views_.push_back(model::views_of(layout.unit(u), shards.unit(u).gradient));
     } else if (whole_units()) {
-      accumulated_.push_back(at::zeros({n}, shards.options(at::kFloat)));
+      accumulated_.push_back(shards.collectives().make_buffer(n, shards.options(at::kFloat)));
       views_.push_back(model::views_of(layout.unit(u), accumulated_.back()));
     }
   }
   if (!alone() && !whole_units())
-    for (Slot& slot : slots_) slot.buffer = at::zeros({largest}, shards.options(at::kFloat));
+    for (Slot& slot : slots_)
+      slot.buffer = shards.collectives().make_buffer(largest, shards.options(at::kFloat));
 }
 
 void GradientSink::begin_step() {

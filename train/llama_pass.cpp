@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "model/host_memory.h"
+
 namespace retrace::train {
 namespace {
 
@@ -10,16 +12,25 @@ class LlamaPass final : public PassWork {
   LlamaPass(const model::Llama& llama, int64_t logit_chunk, Collectives* context)
       : llama_(llama), logit_chunk_(logit_chunk) {
     if (context) peers_.emplace(*context);
+    if (llama.offloads_inputs())
+      inputs_.emplace(c10::Device(llama.options().device), static_cast<size_t>(layers()));
   }
 
   void begin(const MicroBatch& batch) override {
     batch_ = &batch;
     context_ = llama_.prepare(batch.spans, peers_ ? &*peers_ : nullptr);
-    saved_.assign(static_cast<size_t>(llama_.config().num_layers), {});
+    saved_.assign(static_cast<size_t>(layers()), {});
   }
   void embed(const model::Views& weights) override { x_td_ = llama_.embed_forward(weights, batch_->ids); }
   void block(int layer, const model::Views& weights) override {
-    x_td_ = llama_.block_forward(*context_, weights, x_td_, &saved_[static_cast<size_t>(layer)]);
+    const auto at = static_cast<size_t>(layer);
+    if (waits_on_host(layer)) inputs_->send(at, x_td_);
+    const at::Tensor y_td = llama_.block_forward(*context_, weights, x_td_, &saved_[at]);
+    if (waits_on_host(layer)) {
+      inputs_->sent(at);
+      saved_[at].tensors.erase(kInput);
+    }
+    x_td_ = y_td;
   }
   void head(const model::Views& weights, model::Views& gradients) override {
     result_ = llama_.head(weights, x_td_, batch_->labels, batch_->weights, &gradients, logit_chunk_);
@@ -27,8 +38,10 @@ class LlamaPass final : public PassWork {
     dx_td_ = std::move(result_.dx_td);
   }
   void block_backward(int layer, const model::Views& weights, model::Views& gradients) override {
-    dx_td_ = llama_.block_backward(*context_, weights, saved_[static_cast<size_t>(layer)], std::move(dx_td_),
-                                   gradients);
+    const auto at = static_cast<size_t>(layer);
+    if (layer > 0 && waits_on_host(layer - 1)) inputs_->fetch(at - 1);
+    if (waits_on_host(layer)) saved_[at].tensors.emplace(kInput, inputs_->take(at));
+    dx_td_ = llama_.block_backward(*context_, weights, saved_[at], std::move(dx_td_), gradients);
   }
   void embed_backward(model::Views& gradients) override {
     llama_.embed_backward(batch_->ids, dx_td_, gradients);
@@ -49,12 +62,18 @@ class LlamaPass final : public PassWork {
   }
 
  private:
+  static constexpr const char* kInput = "x";
+  int64_t layers() const { return llama_.config().num_layers; }
+  // The last block's input stays: its backward is the next to run.
+  bool waits_on_host(int layer) const { return inputs_ && layer + 1 < layers(); }
+
   const model::Llama& llama_;
   int64_t logit_chunk_;
   std::optional<GroupPeers> peers_;
   const MicroBatch* batch_ = nullptr;
   std::shared_ptr<const model::Llama::Context> context_;
   std::vector<model::Saved> saved_;
+  std::optional<model::HostStore> inputs_;
   model::Llama::HeadResult result_;
   at::Tensor x_td_, dx_td_;
 };

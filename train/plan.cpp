@@ -54,6 +54,8 @@ TrainingShape training_shape(const Recipe& recipe) {
   shape.mean_squared_length = static_cast<double>(shape.seq_len) * static_cast<double>(document);
   shape.dtype = model.dtype;
   shape.recompute = model.recompute;
+  shape.mlp_tile_tokens = model.mlp_tile_tokens;
+  shape.offload = model.offload;
   shape.sharding = train.sharding;
   shape.shard_size = train.shard_size > 0 ? train.shard_size : plan.gpus_per_node;
   shape.context = train.context_parallel;
@@ -117,6 +119,10 @@ int TrainingShape::shard_ranks(int world) const {
   return sharding == "hsdp" ? static_cast<int>(std::min<int64_t>(shard_size, world)) : world;
 }
 
+model::PlanOptions TrainingShape::block_options() const {
+  return {recompute, mlp_tile_tokens, offload};
+}
+
 model::BatchShape TrainingShape::batch_of_rank() const {
   return {micro_batch * seq_len / context,
           mean_squared_length * static_cast<double>(micro_batch) / static_cast<double>(context),
@@ -125,7 +131,7 @@ model::BatchShape TrainingShape::batch_of_rank() const {
 
 StepTime plan_step(const TrainingShape& shape, const PlanConfig& gpu, int world) {
   const model::BatchShape batch = shape.batch_of_rank();
-  const model::BlockPlan block_plan = model::plan_block(shape.recompute);
+  const model::BlockPlan block_plan = model::plan_block(shape.block_options());
   const auto block = model::block_costs(shape.llama, block_plan, batch);
   const auto layers = static_cast<double>(shape.llama.num_layers);
   const int64_t per_pass = shape.micro_batch * world / shape.context;
@@ -205,6 +211,8 @@ Json plan_recipe(const Recipe& recipe, int gpus, bool dry_run) {
                  {"vocab_size", shape.llama.vocab_size}}},
                {"memory_per_rank",
                 {{"items", items},
+                 {"host_save_bytes", memory.host_save_bytes},
+                 {"host_offload_bytes", memory.host_offload_bytes},
                  {"overhead_gib", plan.overhead_gib},
                  {"total_gib", total_gib},
                  {"gpu_gib", plan.memory_gib},

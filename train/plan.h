@@ -14,7 +14,8 @@
 
 namespace retrace::model {
 struct BatchShape;
-}
+struct PlanOptions;
+}  // namespace retrace::model
 
 namespace retrace::train {
 
@@ -77,7 +78,8 @@ struct MemoryItem {
 // The bytes that tensors of one rank take at the worst moment of a step.
 struct MemoryPlan {
   std::vector<MemoryItem> items;
-  int64_t host_save_bytes = 0;  // beside them, in host memory: the copy that an asynchronous save writes
+  // Beside them, in host memory: the copy that an asynchronous save writes, block inputs that wait there.
+  int64_t host_save_bytes = 0, host_offload_bytes = 0;
   int64_t total_bytes() const;
 };
 
@@ -85,10 +87,12 @@ struct TrainingShape {
   model::LlamaConfig llama;
   int64_t seq_len = 0, micro_batch = 1, batch_sequences = 1, logit_chunk = 1024, chunk_kib = 0;
   double mean_squared_length = 0;  // of a sequence: sum of its squared document lengths
-  std::string dtype = "bfloat16", recompute = "none", sharding = "zero3";
-  int64_t shard_size = 8;                   // hsdp: ranks that hold one copy of the state together
-  int64_t context = 1;                      // ranks that share each sequence
-  int shard_ranks(int world) const;         // ranks of `world` that hold one copy of the state together
+  std::string dtype = "bfloat16", recompute = "none", offload = "none", sharding = "zero3";
+  int64_t mlp_tile_tokens = 0;
+  int64_t shard_size = 8;            // hsdp: ranks that hold one copy of the state together
+  int64_t context = 1;               // ranks that share each sequence
+  int shard_ranks(int world) const;  // ranks of `world` that hold one copy of the state together
+  model::PlanOptions block_options() const;
   model::BatchShape batch_of_rank() const;  // a micro-batch, as far as one rank computes it
   bool async_saves = false;
 };

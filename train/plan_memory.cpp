@@ -38,18 +38,23 @@ MemoryPlan plan_memory(const TrainingShape& shape, int world) {
   const model::BatchShape batch = shape.batch_of_rank();
   model::LlamaConfig copied = shape.llama;  // ranks that share sequences hold at least a key-value head each
   copied.num_kv_heads = std::max(copied.num_kv_heads, shape.context);
-  const auto block = model::block_costs(copied, model::plan_block(shape.recompute), batch);
+  const auto block = model::block_costs(copied, model::plan_block(shape.block_options()), batch);
   const auto head = model::head_costs(shape.llama, batch, shape.logit_chunk);
-  const int64_t kept = shape.llama.num_layers * block.kept_bytes;
+  const int64_t layers = shape.llama.num_layers;
   const int64_t stream = batch.tokens * shape.llama.hidden_size * value_bytes;
+  // Inputs that wait on the host are on the device for the block at work alone, for the next one whose copy
+  // comes back meanwhile, and for the last block, whose backward is the next to run.
+  const int64_t moved = block.offloaded_bytes, stays = block.kept_bytes - moved;
+  const int64_t kept = layers * stays;
   // Beside what all blocks keep: the last block's output while the head runs, or a block at work.
-  const int64_t working = std::max({block.forward_peak_bytes - block.kept_bytes, stream + head.peak_bytes,
-                                    block.backward_peak_bytes - block.kept_bytes});
+  const int64_t working = std::max({block.forward_peak_bytes - stays, moved + stream + head.peak_bytes,
+                                    block.backward_peak_bytes - stays + (layers > 1 ? moved : 0)});
   const int64_t positions = shape.seq_len * shape.llama.head_dim / 2 * 2 * 4;
   const int64_t batch_bytes = batch.tokens * (8 + 8 + 4);
 
   MemoryPlan plan;
   if (shape.async_saves) plan.host_save_bytes = own * 12;
+  plan.host_offload_bytes = (layers - 1) * moved;
   plan.items = {
       {"fp32 masters and moments", own * 12},
       {"fp32 gradients", own * 4},

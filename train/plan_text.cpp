@@ -38,9 +38,10 @@ std::string plan_text(const Json& plan) {
                        number(memory, "fits_from_gpus"));
   else if (!memory.at("fits").get<bool>())
     out += "  more GPUs alone do not make it fit: recompute more, or use a shorter data.seq_len\n";
-  if (number(memory, "host_save_bytes") > 0)
-    out += fmt::format("  {:<34} {:>8.2f} GiB of host memory\n", "copy that a save writes",
-                       number(memory, "host_save_bytes") / kGib);
+  for (const auto& [key, name] : {std::pair{"host_save_bytes", "copy that a save writes"},
+                                  {"host_offload_bytes", "block inputs that wait on the host"}})
+    if (number(memory, key) > 0)
+      out += fmt::format("  {:<34} {:>8.2f} GiB of host memory\n", name, number(memory, key) / kGib);
   out += fmt::format("\nA step of {} tokens: {:.1f} s\n", format_count(number(step, "tokens")),
                      number(step, "seconds"));
   for (const auto& [key, name] : {std::pair{"gemm_s", "matrix products"},

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "model/gpu_library.h"
+#include "model/host_memory.h"
 #include "model/ops/parallel.h"
 #include "train/adamw.h"
 
@@ -60,11 +61,11 @@ Shards::Shards(const FlatLayout& layout, Sharding sharding, bool bf16, Collectiv
     shard.gradient = at::zeros({n}, options(at::kFloat));
     const at::Tensor& master = shard.state[0];
     if (keeps_weights()) {
-      shard.full = world == 1 && !bf16 ? master : at::zeros({n * world}, options(dtype()));
+      shard.full = world == 1 && !bf16 ? master : collectives.make_buffer(n * world, options(dtype()));
       shard.views = model::views_of(layout_.unit(u), shard.full);
       shard.part = shard.full.narrow(0, rank * n, n);
     } else {
-      shard.part = bf16 ? at::zeros({n}, options(dtype())) : master;
+      shard.part = bf16 ? collectives.make_buffer(n, options(dtype())) : master;
     }
     units_.push_back(std::move(shard));
   }
@@ -137,7 +138,7 @@ std::vector<double> Shards::chunk_sums_on_gpu() {
                                                layout_.chunk_elements(), chunks,
                                                sums.back().mutable_data_ptr<double>());
   }
-  const at::Tensor all = at::cat(sums).to(at::kCPU);
+  const at::Tensor all = model::to_host(at::cat(sums));
   return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
 }
 

@@ -1,6 +1,5 @@
 #include "train/state_io.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -9,6 +8,8 @@
 #include "core/error.h"
 #include "core/failpoint.h"
 #include "core/hash.h"
+#include "model/gpu.h"
+#include "model/host_memory.h"
 
 namespace retrace::train {
 namespace {
@@ -47,11 +48,13 @@ const StateView& StateCopy::take(Shards& shards) {
     for (int u = 0; u < shards.layout().num_units(); ++u) {
       const at::Tensor& from = shards.unit(u).state[k];
       const auto index = static_cast<size_t>(u);
-      if (tensors_[k].size() <= index) tensors_[k].push_back(at::empty({from.numel()}, at::kFloat));
-      tensors_[k][index].copy_(from);
+      if (tensors_[k].size() <= index)
+        tensors_[k].push_back(model::host_empty({from.numel()}, at::kFloat, shards.device()));
+      tensors_[k][index].copy_(from, /*non_blocking=*/true);
       view_.values[k][index] = tensors_[k][index].const_data_ptr<float>();
     }
   }
+  if (shards.device().is_cuda()) model::gpu_synchronize();
   return view_;
 }
 

@@ -48,6 +48,8 @@ model::ComputeOptions compute_options(const model::ModelConfig& config, const st
   options.device = device;
   options.bf16 = config.dtype == "bfloat16";
   options.recompute = config.recompute;
+  options.mlp_tile_tokens = config.mlp_tile_tokens;
+  options.offload = config.offload;
   options.rms_norm = config.rms_norm;
   options.continuous_positions = config.continuous_positions;
   return options;

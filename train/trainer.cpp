@@ -12,6 +12,7 @@
 #include "model/llama.h"
 #include "model/ops/attention.h"
 #include "model/ops/head_exchange.h"
+#include "model/transformer_engine.h"
 #include "train/allocator.h"
 #include "train/checkpoint_load.h"
 #include "train/checkpoint_saver.h"
@@ -59,7 +60,7 @@ fs::path asked_checkpoint(const CheckpointConfig& config, int round) {
 
 TrainResult run_training(World& world, const Recipe& recipe, const TrainJob& job) {
   const data::Mixture mixture(job.domains, static_cast<uint64_t>(recipe.get<RunConfig>().seed));
-  const TrainingSetup setup = resolve_training(world, recipe, job, mixture);
+  TrainingSetup setup = resolve_training(world, recipe, job, mixture);
   const fs::path root = job.run_folder / "checkpoints";
   at::set_num_threads(setup.threads);
   if (world.device() == "cpu") keep_freed_memory();
@@ -73,8 +74,11 @@ TrainResult run_training(World& world, const Recipe& recipe, const TrainJob& job
   facts["tokenizer"] = job.tokenizer_fingerprint;
   facts["version"] = fmt::format("{} ({})", kVersion, kCompiler);
   facts["checkpoint.resume"] = setup.checkpoint.resume;
-  agree_before_training(world, facts);
-
+  const model::TeChoice te =
+      model::choose_fused(setup.model.fused, setup.model.te_library, setup.model.dtype, world.device());
+  if (world.first() && te.used) info("Transformer Engine: {}", te.path);
+  if (world.first() && !te.why.empty() && world.device() == "cuda")
+    info("Transformer Engine is not used: {}", te.why);
   const auto attention = model::check_attention(
       setup.model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
       model::heads_of_rank({setup.llama.num_heads, setup.llama.num_kv_heads, setup.llama.head_dim},
@@ -82,8 +86,12 @@ TrainResult run_training(World& world, const Recipe& recipe, const TrainJob& job
       c10::Device(world.device()));
   if (world.first())
     info("attention: backend {}, {:.1e} from fp32 in its self-test", attention.backend, attention.error);
+  // A checkpoint from before this was noted was written with what is here.
+  setup.fingerprint["attention"] = setup.defaults["attention"] = facts["attention"] = attention.backend;
+  agree_before_training(world, facts);
 
   const FlatLayout layout(setup.llama, setup.checkpoint.chunk_kib);
+  world.collectives().registers_buffers = setup.train.nccl_register;
   RankGroups groups(world.collectives(), setup.groups);
   Shards shards(layout, parse_sharding(setup.train.sharding), setup.model.dtype == "bfloat16", groups.shard(),
                 c10::Device(world.device()), groups.replicas());

@@ -14,12 +14,15 @@ namespace {
 
 // Keys whose change makes another training of it, by section; and those among them that only change rounding.
 const std::set<std::string> kDecisiveSections = {"model", "optim", "train"};
-const std::set<std::string> kFree = {"model.path",          "model.recompute",  "train.check_weights_every",
-                                     "train.max_bad_steps", "train.device",     "train.epochs",
-                                     "train.steps",         "train.peak_tflops"};
+const std::set<std::string> kFree = {
+    "model.path",          "model.recompute",     "model.offload",
+    "model.te_library",    "train.nccl_register", "train.check_weights_every",
+    "train.max_bad_steps", "train.device",        "train.epochs",
+    "train.steps",         "train.peak_tflops"};
 const std::set<std::string> kRounding = {"train.sharding",      "train.shard_size",  "train.context_parallel",
                                          "train.virtual_ranks", "train.micro_batch", "train.logit_chunk",
-                                         "train.cost_a",        "train.cost_b"};
+                                         "train.cost_a",        "train.cost_b",      "model.mlp_tile_tokens",
+                                         "model.fused"};
 
 int64_t round_steps(const TrainConfig& train, const TrainJob& job, const data::Mixture& mixture) {
   if (job.steps > 0) return job.steps;

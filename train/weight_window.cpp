@@ -1,6 +1,6 @@
 #include "train/weight_window.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/core/Tensor.h>
 
 namespace retrace::train {
 
@@ -9,7 +9,8 @@ WeightWindow::WeightWindow(Shards& shards) : shards_(shards) {
   int64_t largest = 0;
   for (int u = 0; u < shards.layout().num_units(); ++u)
     largest = std::max(largest, shards.elements(u) * shards.world());
-  for (Slot& slot : slots_) slot.buffer = at::empty({largest}, shards.options(shards.dtype()));
+  for (Slot& slot : slots_)
+    slot.buffer = shards.collectives().make_buffer(largest, shards.options(shards.dtype()));
 }
 
 void WeightWindow::begin_pass(std::vector<int> order) {

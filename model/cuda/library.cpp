@@ -7,6 +7,7 @@
 #include "core/build_info.h"
 #include "model/cuda/nccl.h"
 #include "model/cuda/tables.h"
+#include "model/cuda/te.h"
 #include "model/gpu_library.h"
 
 namespace retrace::model::cuda {
@@ -48,8 +49,8 @@ int device_count() {
 }
 
 const GpuLibrary kLibrary = {
-    kVersion, &kFloatKernels, &kBf16Kernels, &kOptimizer, device_count, use,
-    memory,   reset_peak,     synchronize,   make_nccl,   abort_nccl,
+    kVersion,   &kFloatKernels, &kBf16Kernels, &kOptimizer, device_count, use,         memory,
+    reset_peak, synchronize,    make_nccl,     abort_nccl,  open_te,      &kTeKernels,
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "model/ops/attention_bf16.h"
 #include "model/ops/attention_gpu.h"
 #include "model/ops/parallel.h"
+#include "model/ops/te_kernels.h"
 #include "model/ops/typed.h"
 
 namespace retrace::model {
@@ -161,7 +162,7 @@ void check_spans(const std::vector<int64_t>& starts, int64_t tokens) {
 }
 
 const char* attention_backend(at::ScalarType dtype, int64_t head_dim, c10::Device device) {
-  if (device.is_cuda()) return dtype == at::kBFloat16 ? "flash" : "math";
+  if (device.is_cuda()) return dtype != at::kBFloat16 ? "math" : te_use() == TeUse::nothing ? "flash" : "te";
   return is_bf16_backend(dtype, head_dim) ? "cpu-bf16" : "cpu";
 }
 

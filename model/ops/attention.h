@@ -17,12 +17,13 @@ struct AttentionResult {
   at::Tensor out, lse_th;  // [t, heads * head_dim]; fp32 [t, heads]
 };
 
-// cpu, cpu-bf16; on a GPU flash (bf16) or math (fp32).
+// cpu, cpu-bf16; on a GPU flash or te (bf16) or math (fp32).
 const char* attention_backend(at::ScalarType dtype, int64_t head_dim, c10::Device device = c10::kCPU);
 
 // The backend that such tensors will use, run on a small packed sequence beside ATen's fp32 kernel: the worst
-// relative error of its output and of its gradients. One that is further off than bf16 explains is left out
-// from then on, with a warning, and the next is checked.
+// relative error of its output and of its gradients. One that fails or is further off than bf16 explains is
+// left out from then on, with a warning, and the next is checked; Error{internal} if it is the last, or was
+// asked for by name.
 struct AttentionCheck {
   const char* backend;
   double error = 0;

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/random.h"
 #include "model/ops/attention.h"
+#include "model/ops/te_kernels.h"
 #include "model/ops/typed.h"
 
 namespace retrace::model {
@@ -48,17 +49,33 @@ double error_of(at::ScalarType dtype, const HeadShape& shape, c10::Device device
                    distance(gradient, expected)});
 }
 
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
 }  // namespace
 
 AttentionCheck check_attention(at::ScalarType dtype, const HeadShape& shape, c10::Device device) {
-  const double error = error_of(dtype, shape, device);
-  const char* const backend = attention_backend(dtype, shape.head_dim, device);
-  if (error <= kBound) return {backend, error};
-  if (device.is_cuda() || backend == attention_backend(at::kFloat, shape.head_dim))
-    fail(Code::internal, "attention backend '{}' is {:.1e} from fp32 in its self-test", backend, error);
-  warn("attention backend '{}' is {:.1e} from fp32 in its self-test and is not used", backend, error);
-  allow_bf16_attention(false);
-  return check_attention(dtype, shape);
+  const std::string backend = attention_backend(dtype, shape.head_dim, device);
+  double error = INFINITY;
+  std::string problem;
+  try {
+    error = error_of(dtype, shape, device);
+    problem = fmt::format("is {:.1e} from fp32", error);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& refused) {
+    problem = fmt::format("fails: {}", first_line(refused.what()));
+  }
+  if (error <= kBound) return {attention_backend(dtype, shape.head_dim, device), error};
+  const bool other = backend == "cpu-bf16" || (backend == "te" && te_use() == TeUse::attention);
+  if (!other) fail(Code::internal, "attention backend '{}' {} in its self-test", backend, problem);
+  warn("attention backend '{}' {} in its self-test and is not used", backend, problem);
+  if (backend == "te")
+    set_te_use(TeUse::nothing);
+  else
+    allow_bf16_attention(false);
+  return check_attention(dtype, shape, device);
 }
 
 }  // namespace retrace::model

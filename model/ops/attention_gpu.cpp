@@ -6,6 +6,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
@@ -15,6 +16,9 @@
 
 #include <algorithm>
 #include <cmath>
+
+#include "model/gpu_library.h"
+#include "model/ops/typed.h"
 
 namespace retrace::model {
 namespace {
@@ -127,6 +131,54 @@ bool uses_flash(const at::Tensor& qkv) {
   return qkv.scalar_type() == at::kBFloat16;
 }
 
+bool uses_te(const at::Tensor& qkv) {
+  return qkv.scalar_type() == at::kBFloat16 && te_use() != TeUse::nothing;
+}
+
+AttentionResult flash_of_documents(const at::Tensor& qkv, const std::vector<int64_t>& starts,
+                                   const HeadShape& shape) {
+  const Bounds documents = bounds(starts, qkv.device());
+  return flash_forward(packed_heads(qkv, shape), documents, documents, true, shape);
+}
+
+// Queries, keys and values apart, and where the documents are.
+struct TeInput {
+  TeInput(const at::Tensor& qkv, const std::vector<int64_t>& starts, const HeadShape& shape)
+      : documents(bounds(starts, qkv.device())) {
+    const PackedHeads packed = packed_heads(qkv, shape);
+    heads = {packed.q.contiguous(), packed.k.contiguous(), packed.v.contiguous()};
+    call = {pointer<Bf16>(heads.q),
+            pointer<Bf16>(heads.k),
+            pointer<Bf16>(heads.v),
+            {pointer<int32_t>(documents.starts), static_cast<int64_t>(starts.size()) - 1, documents.longest,
+             qkv.size(0)},
+            shape,
+            static_cast<float>(scale_of(shape))};
+  }
+  PackedHeads heads;
+  Bounds documents;
+  TeAttention call;
+};
+
+AttentionResult te_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,
+                           const HeadShape& shape) {
+  const TeInput in(qkv, starts, shape);
+  AttentionResult result = empty_result(qkv, shape);
+  gpu_library().te->attention(in.call, pointer<Bf16>(result.out), pointer<float>(result.lse_th));
+  return result;
+}
+
+at::Tensor te_backward(const at::Tensor& dout, const at::Tensor& qkv, const AttentionResult& result,
+                       const std::vector<int64_t>& starts, const HeadShape& shape) {
+  const TeInput in(qkv, starts, shape);
+  const at::Tensor dy = dout.contiguous(), out = result.out.contiguous(), lse = result.lse_th.contiguous();
+  const at::Tensor dq = at::empty_like(in.heads.q), dk = at::empty_like(in.heads.k),
+                   dv = at::empty_like(in.heads.v);
+  gpu_library().te->attention_backward(in.call, pointer<Bf16>(dy), pointer<Bf16>(out), pointer<float>(lse),
+                                       pointer<Bf16>(dq), pointer<Bf16>(dk), pointer<Bf16>(dv));
+  return at::cat({dq, dk, dv}, 1).view({qkv.size(0), shape.row()});
+}
+
 }  // namespace
 
 AttentionResult math_attention_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,
@@ -195,16 +247,17 @@ at::Tensor math_attention_after_prefix(const at::Tensor& qkv, const std::vector<
 
 AttentionResult gpu_attention_forward(const at::Tensor& qkv, const std::vector<int64_t>& starts,
                                       const HeadShape& shape) {
-  if (!uses_flash(qkv)) return math_attention_forward(qkv, starts, shape);
-  const Bounds documents = bounds(starts, qkv.device());
-  return flash_forward(packed_heads(qkv, shape), documents, documents, true, shape);
+  if (uses_te(qkv)) return te_forward(qkv, starts, shape);
+  return uses_flash(qkv) ? flash_of_documents(qkv, starts, shape)
+                         : math_attention_forward(qkv, starts, shape);
 }
 
 at::Tensor gpu_attention_backward(const at::Tensor& dout, const at::Tensor& qkv,
                                   const AttentionResult& result, const std::vector<int64_t>& starts,
                                   const HeadShape& shape, const RopeAngles& angles) {
-  at::Tensor dqkv = uses_flash(qkv) ? flash_backward(dout, qkv, result, starts, shape)
-                                    : math_attention_backward(dout, qkv, result, starts, shape);
+  at::Tensor dqkv = uses_te(qkv)      ? te_backward(dout, qkv, result, starts, shape)
+                    : uses_flash(qkv) ? flash_backward(dout, qkv, result, starts, shape)
+                                      : math_attention_backward(dout, qkv, result, starts, shape);
   rope_backward_on_gpu(dqkv, angles, shape);
   return dqkv;
 }
@@ -213,7 +266,7 @@ at::Tensor gpu_attention_after_prefix(const at::Tensor& qkv, const std::vector<i
                                       const HeadShape& shape, const KeyValueCache& cache, int64_t prefix) {
   if (!uses_flash(qkv)) return math_attention_after_prefix(qkv, starts, shape, cache, prefix);
   const Bounds all = bounds({0, qkv.size(0)}, qkv.device()), keys = bounds({0, prefix}, qkv.device());
-  return join(gpu_attention_forward(qkv, starts, shape),
+  return join(flash_of_documents(qkv, starts, shape),
               flash_forward(with_cache(qkv, shape, cache, prefix), all, keys, false, shape), shape);
 }
 

@@ -1,7 +1,9 @@
 // Attention of tensors on a GPU. Backend `flash` (bf16): FlashAttention-2 through ATen, all documents in one
-// call, grouped queries natively, softmax in fp32. Backend `math` (fp32, for tests and small models): plain
-// products over blocks of queries; it runs on any device. Neither writes into packed rows: gradients are
-// joined and rotated back afterwards.
+// call, grouped queries natively, softmax in fp32. Backend `te` (bf16): cuDNN's attention through Transformer
+// Engine, the same packing, chosen by te_use(); queries, keys and values are copied apart for it. Inference
+// behind a cache takes flash, so that no log-sum-exp crosses backends. Backend `math` (fp32, for tests and
+// small models): plain products over blocks of queries; it runs on any device. Neither writes into packed
+// rows: gradients are joined and rotated back afterwards.
 #pragma once
 
 #include "model/ops/attention.h"

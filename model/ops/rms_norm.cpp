@@ -39,6 +39,11 @@ RmsNormResult rms_norm_forward(const at::Tensor& x_td, const at::Tensor& weight_
   RmsNormResult result{at::empty_like(x_td), at::empty({rows}, x_td.options().dtype(at::kFloat))};
   by_dtype(x_td, [&](auto tag) {
     using T = decltype(tag);
+    if constexpr (std::is_same_v<T, Bf16>)
+      if (x_td.is_cuda() && !hf && te_use() == TeUse::all)  // its rounding is this flavour's
+        return gpu_library().te->rms_norm(pointer<T>(x_td), pointer<T>(weight_d), pointer<T>(result.y_td),
+                                          pointer<float>(result.rstd_t), rows, width,
+                                          static_cast<float>(eps));
     if (x_td.is_cuda())
       return gpu_kernels<T>().rms_norm(pointer<T>(x_td), pointer<T>(weight_d), pointer<T>(result.y_td),
                                        pointer<float>(result.rstd_t), rows, width, static_cast<float>(eps),

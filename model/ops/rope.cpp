@@ -2,7 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/reciprocal.h>
@@ -43,20 +45,54 @@ RopeAngles rope_angles(const at::Tensor& inverse_frequencies, std::vector<int32_
   const at::Tensor position = at::arange(0, static_cast<int64_t>(last) + 1, at::kFloat);
   const at::Tensor angle = position.unsqueeze(1) * inverse_frequencies.unsqueeze(0);
   RopeAngles angles{at::cos(angle).to(device), at::sin(angle).to(device), {}};
+  if (device.is_cuda() && te_use() == TeUse::all) angles.angle_pe = at::cat({angle, angle}, 1).to(device);
   set_positions(angles, std::move(positions));
   return angles;
+}
+
+std::vector<int32_t> position_runs(const std::vector<int32_t>& positions) {
+  std::vector<int32_t> bounds = {0};
+  for (size_t t = 1; t < positions.size(); ++t)
+    if (positions[t] != positions[t - 1] + 1) bounds.push_back(static_cast<int32_t>(t));
+  if (!positions.empty()) bounds.push_back(static_cast<int32_t>(positions.size()));
+  return bounds;
 }
 
 void set_positions(RopeAngles& angles, std::vector<int32_t> positions) {
   angles.positions = std::move(positions);
   if (!angles.cos_pe.is_cuda()) return;
-  angles.gpu_positions =
-      at::from_blob(angles.positions.data(), {static_cast<int64_t>(angles.positions.size())}, at::kInt)
-          .to(angles.cos_pe.device());
+  const auto there = [&](std::vector<int32_t>& values) {
+    return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kInt)
+        .to(angles.cos_pe.device());
+  };
+  angles.gpu_positions = there(angles.positions);
+  if (!angles.angle_pe.defined()) return;
+  std::vector<int32_t> bounds = position_runs(angles.positions), first;
+  angles.longest_run = 0;
+  for (size_t r = 0; r + 1 < bounds.size(); ++r) {
+    first.push_back(angles.positions[static_cast<size_t>(bounds[r])]);
+    angles.longest_run = std::max<int64_t>(angles.longest_run, bounds[r + 1] - bounds[r]);
+  }
+  angles.run_starts = there(bounds);
+  angles.run_first = there(first);
 }
 
 namespace {
+// Its kernel writes queries and keys side by side; they go back into the packed rows.
+void rotate_by_te(at::Tensor& qkv, const RopeAngles& angles, const HeadShape& shape, bool back) {
+  const int64_t rows = qkv.size(0), heads = shape.heads + shape.kv_heads, width = heads * shape.head_dim;
+  const at::Tensor rotated = at::empty({rows, width}, qkv.options());
+  gpu_library().te->rope(
+      pointer<Bf16>(qkv), shape.row(), pointer<Bf16>(rotated), pointer<float>(angles.angle_pe),
+      angles.angle_pe.size(0), pointer<int32_t>(angles.run_first),
+      {pointer<int32_t>(angles.run_starts), angles.run_first.size(0), angles.longest_run, rows}, heads,
+      shape.head_dim, back);
+  qkv.narrow(1, 0, width).copy_(rotated);
+}
+
 void rotate_on_gpu(at::Tensor& qkv, const RopeAngles& angles, const HeadShape& shape, float sign) {
+  if (angles.angle_pe.defined() && qkv.scalar_type() == at::kBFloat16)
+    return rotate_by_te(qkv, angles, shape, sign < 0);
   by_dtype(qkv, [&](auto tag) {
     using T = decltype(tag);
     gpu_kernels<T>().rope(pointer<T>(qkv), pointer<float>(angles.cos_pe), pointer<float>(angles.sin_pe),

@@ -19,7 +19,14 @@ struct RopeAngles {
   at::Tensor cos_pe, sin_pe;  // fp32 [positions, head_dim / 2]
   std::vector<int32_t> positions;
   at::Tensor gpu_positions{};  // the same, int32, where the tables are on a GPU
+  // Where Transformer Engine rotates: the angles themselves, [positions, head_dim] with both halves alike,
+  // and the runs of rows whose positions ascend by one: where each starts and the position that it starts at.
+  at::Tensor angle_pe{}, run_starts{}, run_first{};
+  int64_t longest_run = 0;
 };
+// Bounds of the runs in `positions`, the last bound being their number.
+std::vector<int32_t> position_runs(const std::vector<int32_t>& positions);
+
 // The tables hold positions 0 .. largest of `positions`. Computed on the CPU wherever they end, so that both
 // sides have the same bits.
 RopeAngles rope_angles(const at::Tensor& inverse_frequencies, std::vector<int32_t> positions,

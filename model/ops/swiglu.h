@@ -6,7 +6,8 @@
 namespace retrace::model {
 
 at::Tensor swiglu_forward(const at::Tensor& gate_up);
-// Returns d(gate | up); overwrites the storage of `gate_up` with it.
+// Returns d(gate | up), in the storage of `gate_up` but where Transformer Engine makes it (model.fused =
+// "te").
 at::Tensor swiglu_backward(at::Tensor gate_up, const at::Tensor& dact_tf);
 
 }  // namespace retrace::model

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <type_traits>
+
 #include "core/error.h"
 #include "model/ops/kernels.h"
 

@@ -13,6 +13,11 @@ find_program(RETRACE_NVCC nvcc PATHS ${RETRACE_CUDA_HOME}/bin NO_DEFAULT_PATH)
 find_path(RETRACE_NCCL_INCLUDE nccl.h PATHS ${RETRACE_CUDA_HOME}/include ${fetched}/nccl/include NO_DEFAULT_PATH)
 find_library(RETRACE_CUDART NAMES libcudart.so libcudart.so.13
   PATHS ${RETRACE_CUDA_HOME}/lib64 ${RETRACE_CUDA_HOME}/lib NO_DEFAULT_PATH)
+set(te_include ${RETRACE_DEPS}/te-2.20.2/transformer_engine/common/include)
+find_path(RETRACE_TE_INCLUDE transformer_engine/fused_attn.h PATHS ${te_include} NO_DEFAULT_PATH)
+if(NOT RETRACE_TE_INCLUDE)
+  message(FATAL_ERROR "Transformer Engine's headers are not in ${te_include}; scripts/setup --cuda fetches them")
+endif()
 if(NOT RETRACE_NVCC OR NOT RETRACE_NCCL_INCLUDE OR NOT RETRACE_CUDART)
   message(FATAL_ERROR "nvcc, libcudart or nccl.h is not in ${RETRACE_CUDA_HOME}; scripts/setup --cuda fetches them")
 endif()
@@ -26,10 +31,11 @@ add_custom_command(OUTPUT ${kernels}
     -c ${PROJECT_SOURCE_DIR}/model/cuda/kernels.cu -o ${kernels}
   DEPENDS ${PROJECT_SOURCE_DIR}/model/cuda/kernels.cu DEPFILE ${kernels}.d VERBATIM)
 
-add_library(retrace_cuda SHARED model/cuda/library.cpp model/cuda/nccl.cpp ${kernels})
+add_library(retrace_cuda SHARED model/cuda/library.cpp model/cuda/nccl.cpp model/cuda/te.cpp ${kernels})
 set_target_properties(retrace_cuda PROPERTIES CXX_VISIBILITY_PRESET hidden)
 target_include_directories(retrace_cuda PRIVATE ${PROJECT_SOURCE_DIR})
-target_include_directories(retrace_cuda SYSTEM PRIVATE ${RETRACE_NCCL_INCLUDE} ${RETRACE_CUDA_HOME}/include)
+target_include_directories(retrace_cuda SYSTEM PRIVATE ${RETRACE_NCCL_INCLUDE} ${RETRACE_CUDA_HOME}/include
+  ${RETRACE_TE_INCLUDE})
 if(NOT EXISTS ${RETRACE_CUDA_HOME}/include/cusparse.h)
   target_include_directories(retrace_cuda SYSTEM PRIVATE ${PROJECT_SOURCE_DIR}/scripts/cmake/cuda_handles)
 endif()
@@ -41,4 +47,4 @@ if(RETRACE_BUNDLE)
 endif()
 target_link_options(retrace_cuda PRIVATE -Wl,-z,defs -Wl,--allow-shlib-undefined)
 target_link_libraries(retrace_cuda PRIVATE retrace_flags torch::cpu
-  ${RETRACE_TORCH_ROOT}/lib/libtorch_cuda.so ${RETRACE_TORCH_ROOT}/lib/libc10_cuda.so ${RETRACE_CUDART})
+  ${RETRACE_TORCH_ROOT}/lib/libtorch_cuda.so ${RETRACE_TORCH_ROOT}/lib/libc10_cuda.so ${RETRACE_CUDART} dl)

@@ -98,7 +98,8 @@ struct ScorerConfig {
             .choices({"vllm", "sglang"}),
         field("model", &S::model, "The model's name on the server; recorded as the weights that scored"),
         field("dtype", &S::dtype,
-              "What the server was told to compute in (bfloat16, fp8, ...); scores of another are not taken for "
+              "What the server was told to compute in (bfloat16, fp8, ...); scores of another are not taken "
+              "for "
               "its own. Empty = not said"),
         field("tokenizer", &S::tokenizer, "Tokenizer of that model: a Hugging Face folder or file"),
         field("api_key_env", &S::api_key_env,

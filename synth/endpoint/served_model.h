@@ -1,5 +1,5 @@
-// A model server that a recipe's command starts for one round (search.serve_command): awaited until it answers,
-// and gone, with its whole process group, when this object is.
+// A model server that a recipe's command starts for one round (search.serve_command): awaited until it
+// answers, and gone, with its whole process group, when this object is.
 #pragma once
 
 #include <filesystem>
@@ -24,8 +24,8 @@ std::string fill_serve_command(const std::string& command, const ServedWeights& 
 
 class ServedModel {
  public:
-  // Returns once GET search.serve_health is answered with 200. Error{network} (status 75), with the end of the
-  // log, if the command ends before or search.serve_timeout_s passes; nothing is left running then.
+  // Returns once GET search.serve_health is answered with 200. Error{network} (status 75), with the end of
+  // the log, if the command ends before or search.serve_timeout_s passes; nothing is left running then.
   ServedModel(const SearchConfig& config, const ServedWeights& weights, const std::filesystem::path& log);
   ~ServedModel();  // SIGTERM to the group, SIGKILL after search.serve_stop_s
   const std::string& url() const { return url_; }

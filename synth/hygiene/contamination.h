@@ -35,7 +35,8 @@ class Contamination {
 // What a recipe asks for: the benchmarks that eval.data_dir and the fetched data hold; nothing if
 // hygiene.decontaminate is off.
 Contamination contamination_of(const Recipe& recipe);
-// The same reading, without files that share words with a benchmark. `index` may be null, and must outlive it.
+// The same reading, without files that share words with a benchmark. `index` may be null, and must outlive
+// it.
 SnapshotOptions without_contamination(SnapshotOptions options, const Contamination* index);
 
 }  // namespace retrace::synth

@@ -2,11 +2,11 @@
 //
 // What counts is a file in a programming language with at least hygiene.duplicate_min_words words: an empty
 // __init__.py, a licence, a manifest or a stub equals many others and says nothing of copying. (CodeParrot's
-// and The Stack's near-deduplication likewise sign no file of fewer than 10 tokens, and so keep it; theirs are
-// also the 256 permutations and the threshold of 0.85.) Twins inside one repository stay.
+// and The Stack's near-deduplication likewise sign no file of fewer than 10 tokens, and so keep it; theirs
+// are also the 256 permutations and the threshold of 0.85.) Twins inside one repository stay.
 //
-// Left out by default is none of them: a trajectory rebuilds a whole repository, and a file that is taken away
-// leaves its dependents with imports that lead nowhere.
+// Left out by default is none of them: a trajectory rebuilds a whole repository, and a file that is taken
+// away leaves its dependents with imports that lead nowhere.
 #pragma once
 
 #include <filesystem>

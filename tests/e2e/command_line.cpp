@@ -104,12 +104,28 @@ TEST_CASE("every key of the paper's recipe says where its value comes from", "[e
   REQUIRE(keys > 40);
 }
 
+TEST_CASE("plan tells people the memory of a rank and of its host", "[e2e]") {
+  const std::string recipe = RETRACE_SOURCE_DIR "/recipes/llama3-8b-64k.toml";
+  const auto plain = retrace::e2e::retrace({"plan", recipe, "--gpus", "8"});
+  INFO(plain.output);
+  REQUIRE(plain.exit_status == 0);
+  REQUIRE(plain.output.find("Memory of a rank") != std::string::npos);
+  REQUIRE(plain.output.find("wait on the host") == std::string::npos);
+  const auto offload = retrace::e2e::retrace(
+      {"plan", recipe, "--gpus", "8", "model.offload=block_inputs", "checkpoint.every=5"});
+  INFO(offload.output);
+  REQUIRE(offload.exit_status == 0);
+  for (const char* text :
+       {"block inputs that wait on the host", "15.50 GiB of host memory", "copy that a save writes"})
+    REQUIRE(offload.output.find(text) != std::string::npos);
+}
+
 TEST_CASE("doctor says what a recipe asks for and what is missing, with where to get it", "[e2e]") {
   const std::string recipe = RETRACE_SOURCE_DIR "/recipes/tiny.toml";
   const auto none = retrace::e2e::retrace({"doctor"});
   INFO(none.output);
   REQUIRE(none.exit_status == 0);
-  for (const char* what : {"machine", "GPU", "attention", "sandbox"})
+  for (const char* what : {"machine", "GPU", "Transformer Engine", "attention", "sandbox"})
     REQUIRE(none.output.find(what) != std::string::npos);
   const auto lacks =
       retrace::e2e::retrace({"doctor", recipe, "synth.input=/nowhere", "model.path=/no-model",

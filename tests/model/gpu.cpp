@@ -5,7 +5,12 @@
 #include "core/error.h"
 #include "model/engine.h"
 #include "model/gpu_library.h"
+#include "model/host_memory.h"
+#include "model/llama_context.h"
 #include "model/ops/attention.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/swiglu.h"
+#include "model/transformer_engine.h"
 #include "model/weights.h"
 #include "tests/model/gpu_kernels_testing.h"
 #include "tests/model/llama_testing.h"
@@ -25,6 +30,12 @@ void need_gpu() {
     reason = problem.message();
   }
   if (!reason.empty()) SKIP(reason);
+}
+
+void need_te() {
+  need_gpu();
+  const TeChoice choice = choose_fused("auto", "", "bfloat16", "cuda");
+  if (!choice.used) SKIP(choice.why);
 }
 
 std::vector<at::Tensor> gradients_of(FlatModel model, const ComputeOptions& options, const Batch& batch,
@@ -79,6 +90,84 @@ TEST_CASE("attention on the GPU passes the self-test that training runs at its s
   }
 }
 
+TEST_CASE("Transformer Engine's attention passes the self-test, and auto goes on without it where it fails",
+          "[gpu]") {
+  need_te();
+  for (const HeadShape shape : {HeadShape{4, 2, 64}, HeadShape{32, 8, 128}, HeadShape{32, 32, 128}}) {
+    set_te_use(TeUse::all);
+    const AttentionCheck check = check_attention(at::kBFloat16, shape, at::kCUDA);
+    REQUIRE(std::string(check.backend) == "te");
+    REQUIRE(check.error < 0.01);
+    REQUIRE(std::string(check_attention(at::kFloat, shape, at::kCUDA).backend) == "math");
+  }
+  // Its backward is asked to be deterministic.
+  const at::Tensor qkv = at::randn({600, HeadShape{8, 2, 128}.row()}).to(at::kCUDA).to(at::kBFloat16);
+  const HeadShape shape{8, 2, 128};
+  const RopeAngles still = rope_angles(at::zeros({64}), std::vector<int32_t>(600, 0), at::kCUDA);
+  const AttentionResult result = attention_forward(qkv, {0, 1, 257, 600}, shape);
+  const auto gradient = [&] {
+    return attention_backward(result.out, qkv, result, {0, 1, 257, 600}, shape, still);
+  };
+  REQUIRE(at::equal(gradient(), gradient()));
+  set_te_use(TeUse::nothing);
+}
+
+TEST_CASE("Transformer Engine's RMSNorm, RoPE and SwiGLU compute what fp32 ATen computes", "[gpu]") {
+  need_te();
+  const auto restore = [] { set_te_use(TeUse::nothing); };
+  at::manual_seed(7);
+  const auto bf16 = [](at::IntArrayRef sizes) { return at::randn(sizes).to(at::kBFloat16); };
+  set_te_use(TeUse::all);
+  const at::Tensor x = bf16({130, 4096}), w = bf16({4096}), wide = x.to(at::kFloat);
+  const RmsNormResult norm = rms_norm_forward(x.to(at::kCUDA), w.to(at::kCUDA), 1e-5, false);
+  const at::Tensor rstd = at::rsqrt(wide.pow(2).mean(-1) + 1e-5);
+  REQUIRE(relative_error(norm.rstd_t.cpu(), rstd) < 1e-5);
+  REQUIRE(relative_error(norm.y_td.cpu(), wide * rstd.unsqueeze(1) * w.to(at::kFloat)) < 4e-3);
+
+  const at::Tensor gate_up = bf16({77, 2 * 512}), dact = bf16({77, 512});
+  at::Tensor leaf = gate_up.to(at::kFloat).requires_grad_(true);
+  const at::Tensor act = at::silu(leaf.narrow(1, 0, 512)) * leaf.narrow(1, 512, 512);
+  act.backward(dact.to(at::kFloat));
+  REQUIRE(relative_error(swiglu_forward(gate_up.to(at::kCUDA)).cpu(), act.detach()) < 4e-3);
+  REQUIRE(relative_error(swiglu_backward(gate_up.to(at::kCUDA), dact.to(at::kCUDA)).cpu(), leaf.grad()) <
+          4e-3);
+
+  LlamaConfig config = tiny_config(4, 2);
+  config.head_dim = 64;
+  const HeadShape shape{4, 2, 64};
+  const at::Tensor inverse = rope_inverse_frequencies(config), qkv = bf16({90, shape.row()});
+  const std::vector<int32_t> positions = packed_positions({0, 1, 40, 90}, 17, false);
+  at::Tensor here = qkv.to(at::kFloat), there = qkv.to(at::kCUDA);
+  rope_forward(here, rope_angles(inverse, positions), shape);
+  const RopeAngles angles = rope_angles(inverse, positions, at::kCUDA);
+  REQUIRE(angles.angle_pe.defined());
+  rope_forward(there, angles, shape);
+  REQUIRE(relative_error(there.cpu(), here) < 4e-3);
+  rope_backward_on_gpu(there, angles, shape);
+  REQUIRE(relative_error(there.cpu(), qkv) < 8e-3);
+  restore();
+}
+
+TEST_CASE("inputs that wait in host memory come back with their bits while the GPU works", "[gpu]") {
+  need_gpu();
+  const c10::Device gpu(at::kCUDA);
+  HostStore store(gpu, 3);
+  std::vector<at::Tensor> values;
+  for (size_t i = 0; i < 3; ++i) {
+    const at::Tensor value = at::randn({1 << 22}).to(gpu);
+    values.push_back(value.cpu());
+    store.send(i, value);
+    at::mm(at::randn({2048, 2048}).to(gpu), at::randn({2048, 2048}).to(gpu));
+    store.sent(i);
+  }
+  store.fetch(2);
+  for (size_t i = 3; i-- > 0;) {
+    if (i > 0) store.fetch(i - 1);
+    REQUIRE(at::equal(store.take(i).cpu(), values[i]));
+  }
+  REQUIRE(to_host(values[0].to(gpu)).is_pinned());
+}
+
 TEST_CASE("a training pass on the GPU has the CPU's loss and gradients", "[gpu]") {
   need_gpu();
   for (const bool tied : {false, true})
@@ -128,6 +217,63 @@ TEST_CASE("the engine on the GPU scores and generates as on the CPU", "[gpu]") {
   GenerateOptions generate;
   generate.max_tokens = 20;
   REQUIRE(gpu->generate(prefix, generate) == cpu->generate(prefix, generate));
+}
+
+TEST_CASE("Transformer Engine by name is refused with a reason where it cannot be, auto says why not",
+          "[unit]") {
+  REQUIRE_THROWS_AS(choose_fused("triton", "", "bfloat16", "cpu"), Error);
+  REQUIRE_FALSE(choose_fused("own", "", "bfloat16", "cpu").used);
+  const TeChoice automatic = choose_fused("auto", "", "bfloat16", "cpu");
+  REQUIRE_FALSE(automatic.used);
+  REQUIRE(automatic.why == "it works on a GPU, the device is the CPU");
+  REQUIRE(te_use() == TeUse::nothing);
+  for (const auto& [dtype, device, reason] : {std::tuple{"bfloat16", "cpu", "the device is the CPU"},
+                                              {"float32", "cuda", "model.dtype is float32"}}) {
+    std::string message;
+    try {
+      choose_fused("te", "", dtype, device);
+    } catch (const Error& refused) {
+      REQUIRE(refused.code() == Code::recipe);
+      message = refused.message();
+    }
+    REQUIRE(message.find(reason) != std::string::npos);
+    REQUIRE(te_use() == TeUse::nothing);
+  }
+}
+
+TEST_CASE(
+    "Transformer Engine's library is looked for where it was named, else in the environment, else at torch",
+    "[unit]") {
+  ::unsetenv(kTeEnvironment);
+  REQUIRE(te_places("/a/b.so") == std::vector<std::filesystem::path>{"/a/b.so"});
+  REQUIRE(te_places("").back() == "libtransformer_engine.so");
+  ::setenv(kTeEnvironment, "/c/d.so", 1);
+  REQUIRE(te_places("") == std::vector<std::filesystem::path>{"/c/d.so"});
+  REQUIRE(te_places("/a/b.so").front() == "/a/b.so");
+  ::unsetenv(kTeEnvironment);
+}
+
+TEST_CASE("rows whose positions ascend by one are runs", "[unit]") {
+  using List = std::vector<int32_t>;
+  REQUIRE(position_runs({}) == List{0});
+  REQUIRE(position_runs({5}) == List{0, 1});
+  REQUIRE(position_runs({0, 1, 2, 0, 1, 0}) == List{0, 3, 5, 6});
+  REQUIRE(position_runs({7, 8, 9, 10}) == List{0, 4});
+  REQUIRE(position_runs({0, 0, 0}) == List{0, 1, 2, 3});
+}
+
+TEST_CASE("on a CPU, what waits in a host store comes back as it was", "[unit]") {
+  HostStore store(at::kCPU, 2);
+  for (const int64_t size : {5, 5, 9}) {
+    at::Tensor value = at::randn({size}), expected = value.clone();
+    store.send(1, value);
+    store.sent(1);
+    value.zero_();
+    store.fetch(1);
+    REQUIRE(at::equal(store.take(1), expected));
+  }
+  REQUIRE_THROWS_AS(store.fetch(0), Error);
+  REQUIRE_THROWS_AS(store.take(1), Error);
 }
 
 TEST_CASE("without a GPU, auto is the CPU and cuda is refused with what is missing", "[unit]") {

@@ -11,6 +11,7 @@
 #include "model/llama_context.h"
 #include "model/ops/attention.h"
 #include "model/ops/attention_bf16.h"
+#include "model/ops/head_exchange.h"
 
 using namespace retrace;
 using namespace retrace::model;
@@ -205,4 +206,35 @@ TEST_CASE("the start-up check finds every backend sound, and a backend that is r
   allow_bf16_attention(false);
   REQUIRE(std::string(check_attention(at::kBFloat16, {4, 2, 64}).backend) == "cpu");
   allow_bf16_attention(true);
+}
+
+namespace {
+
+// Ranks of which each sends what this one sends, but for a factor: rank r's pieces are `factors[r]` times as
+// large.
+struct ScaledPeers final : ContextPeers {
+  explicit ScaledPeers(std::vector<double> by_rank) : factors(std::move(by_rank)) {}
+  int64_t size() const override { return static_cast<int64_t>(factors.size()); }
+  void all_to_all(const at::Tensor& in, const at::Tensor& out) override {
+    const int64_t piece = in.numel() / size();
+    for (int64_t r = 0; r < size(); ++r)
+      out.narrow(0, r * piece, piece).copy_(in.narrow(0, 0, piece) * factors[static_cast<size_t>(r)]);
+  }
+  std::vector<double> factors;
+};
+
+}  // namespace
+
+TEST_CASE("gradients of a key-value head that ranks hold in copies are summed in fp32 and rounded once",
+          "[unit]") {
+  // 1 + 3 * 2^-9: added one by one in bf16 each of the small ones is lost, together they are not.
+  ScaledPeers peers({1, 0x1p-9, 0x1p-9, 0x1p-9});
+  const HeadShape shape{4, 1, 2};
+  const at::Tensor dqkv = at::ones({4, heads_of_rank(shape, 4).row()}).to(at::kBFloat16);
+  const at::Tensor returned = return_qkv_gradient(peers, dqkv, shape).to(at::kFloat);
+  REQUIRE(returned.sizes() == at::IntArrayRef({1, shape.row()}));
+  const float expected = at::tensor({1 + 3 * 0x1p-9}).to(at::kBFloat16).item<float>();
+  REQUIRE(expected > 1);
+  REQUIRE(returned.narrow(1, shape.heads * 2, 4).eq(expected).all().item<bool>());
+  REQUIRE(returned[0][0].item<float>() == 1);  // queries are no copies
 }

@@ -34,8 +34,8 @@ std::string module_of(int number, int changed = 0) {
   return text;
 }
 
-// a: vendor (unique here), own. b: a copy of a's vendor elsewhere, own, a near copy of a's own. c: nothing but
-// copies. Each with the same licence, and the same short __init__.py.
+// a: vendor (unique here), own. b: a copy of a's vendor elsewhere, own, a near copy of a's own. c: nothing
+// but copies. Each with the same licence, and the same short __init__.py.
 void make_sharing_repositories(const fs::path& folder) {
   const std::string licence = "SPDX-License-Identifier: MIT\n" + std::string(400, 'w');
   for (const char* name : {"a", "b", "c", "d"}) {
@@ -104,17 +104,16 @@ TEST_CASE("the first repository keeps a file, later ones lose it, and the losses
 
   const Json one = run(exact.path(), kExact);
   auto trees = trees_in(exact.path());
-  REQUIRE(trees["a"] == Paths{"LICENSE", "pkg/__init__.py", "pkg/own.py", "compat/six.py",
-                              "compat/six_again.py"});
+  REQUIRE(trees["a"] ==
+          Paths{"LICENSE", "pkg/__init__.py", "pkg/own.py", "compat/six.py", "compat/six_again.py"});
   REQUIRE(trees["b"] == Paths{"LICENSE", "pkg/__init__.py", "pkg/near.py", "pkg/own.py"});
   REQUIRE(trees["c"] == Paths{"LICENSE", "pkg/__init__.py", "pkg/own.py"});  // without b's import line
   REQUIRE(one["sources"]["dropped_files"]["duplicate_file"] == 3);
   REQUIRE(one["dropped_files"]["duplicate_file"] == 3);
   REQUIRE(one["counts"]["files"] == 15);
-  REQUIRE(one["sources"]["first_duplicate_files"] ==
-          Json({"b:pkg/lib.py is a duplicate of a:compat/six.py",
-                "c:pkg/lib.py is a duplicate of a:compat/six.py",
-                "c:pkg/near.py is a duplicate of a:pkg/own.py"}));
+  REQUIRE(one["sources"]["first_duplicate_files"] == Json({"b:pkg/lib.py is a duplicate of a:compat/six.py",
+                                                           "c:pkg/lib.py is a duplicate of a:compat/six.py",
+                                                           "c:pkg/near.py is a duplicate of a:pkg/own.py"}));
   const std::string lines = read_file(exact.path() / "duplicates.jsonl");
   REQUIRE(lines.find(R"("repository":"b","path":"pkg/lib.py","reason":"duplicate_file",)"
                      R"("duplicate_of":"a:compat/six.py")") != std::string::npos);

@@ -20,8 +20,7 @@ std::vector<SourceRef> sources_of(const std::vector<Snapshot>& snapshots, const 
   std::vector<SourceRef> sources;
   for (size_t k = 0; k < which.size(); ++k) {
     const std::string name = fmt::format("{:04}", k);
-    sources.push_back(
-        {name, name, name, which[k], 0, snapshots.at(static_cast<size_t>(which[k])).tree_hash});
+    sources.push_back({name, name, name, which[k], 0, snapshots.at(static_cast<size_t>(which[k])).tree_hash});
   }
   return sources;
 }

@@ -59,8 +59,8 @@ TEST_CASE("minhash estimates the similarity of repositories", "[unit]") {
 }
 
 TEST_CASE("near duplicates share a cluster, by content and by chain", "[unit]") {
-  const std::vector<SliceInput> inputs = {input(1, 300), input(2, 300), input(1, 300, 15),
-                                           input(3, 300), input(2, 300)};
+  const std::vector<SliceInput> inputs = {input(1, 300), input(2, 300), input(1, 300, 15), input(3, 300),
+                                          input(2, 300)};
   REQUIRE(near_duplicate_clusters(inputs) == std::vector<int>{0, 1, 0, 3, 1});
 }
 
@@ -98,8 +98,7 @@ TEST_CASE("the cut follows the trees and the seed, not the sequence", "[unit]") 
   REQUIRE(first.test == second.test);
   REQUIRE(first.rounds == second.rounds);
   bool differs = false;
-  for (uint64_t seed = 2; seed < 6; ++seed)
-    differs |= cut_slices(inputs, 2, 0.2, 0.1, seed).dev != first.dev;
+  for (uint64_t seed = 2; seed < 6; ++seed) differs |= cut_slices(inputs, 2, 0.2, 0.1, seed).dev != first.dev;
   REQUIRE(differs);
 }
 
@@ -112,8 +111,7 @@ TEST_CASE("rounds are balanced by bytes", "[unit]") {
   std::vector<double> bytes;
   for (const auto& round : slices.rounds) {
     bytes.push_back(0);
-    for (int i : round)
-      bytes.back() += static_cast<double>(inputs[static_cast<size_t>(i)].size_bytes);
+    for (int i : round) bytes.back() += static_cast<double>(inputs[static_cast<size_t>(i)].size_bytes);
   }
   REQUIRE(*std::max_element(bytes.begin(), bytes.end()) <
           1.1 * *std::min_element(bytes.begin(), bytes.end()));
@@ -131,9 +129,7 @@ TEST_CASE("too few repositories: rounds come first, then dev, then test, then an
   REQUIRE(error.code() == Code::input);
   REQUIRE(error.message().find("1 repositories") != std::string::npos);
   // Duplicates count as one.
-  REQUIRE(error_of([] {
-            cut_slices({input(1, 200), input(1, 200)}, 2, 0, 0, 3);
-          }).code() == Code::input);
+  REQUIRE(error_of([] { cut_slices({input(1, 200), input(1, 200)}, 2, 0, 0, 3); }).code() == Code::input);
   REQUIRE(error_of([] { cut_slices(collection(3), 0, 0, 0, 3); }).code() == Code::recipe);
   REQUIRE(error_of([] { cut_slices(collection(3), 1, 0.6, 0.5, 3); }).code() == Code::recipe);
 }

@@ -66,8 +66,8 @@ TEST_CASE("a stage publishes its records in order with their candidates and sums
   const TempFolder folder;
   const Json summary = run_searched(folder.path());
   REQUIRE(list_folder(folder.path()) == std::vector<std::string>{"candidates.jsonl", "done.json",
-                                                                 "example.html", "ledger.db",
-                                                                 "summary.json", "trajectories.traj"});
+                                                                 "example.html", "ledger.db", "summary.json",
+                                                                 "trajectories.traj"});
   std::vector<std::string> origins;
   uint64_t written = 0;
   for_each_trajectory(folder.path(), [&](const Trajectory& t) {

@@ -65,6 +65,8 @@ int64_t measured_peak(const TrainingShape& shape, int world) {
   model::ComputeOptions options;
   options.bf16 = shape.dtype == "bfloat16";
   options.recompute = shape.recompute;
+  options.mlp_tile_tokens = shape.mlp_tile_tokens;
+  options.offload = shape.offload;
   const model::Llama llama(shape.llama, options);
   const auto work = make_llama_pass(llama, shape.logit_chunk, groups.context());
   StepRunner runner(*work, shards, 1, 1, [] {});
@@ -108,6 +110,54 @@ TEST_CASE("plan: the bytes of a rank are those that tensors take", "[unit]") {
         REQUIRE(measured > planned * 0.95);
         REQUIRE(measured < planned * 1.05 + tiles);
       }
+}
+
+TEST_CASE(
+    "plan: the bytes of a rank are those that tensors take where the feed-forward is tiled and inputs wait",
+    "[unit]") {
+  TrainingShape shape = small_shape();
+  shape.llama.intermediate_size = 1024;  // so that the feed-forward decides the peak
+  for (const char* dtype : {"bfloat16", "float32"})
+    for (const char* recompute : {"none", "keep_mlp", "keep_qkv", "keep_attn", "full"})
+      for (const char* offload : {"none", "block_inputs"})
+        for (const int64_t tile : {0, 100, 256, 768, 5000}) {
+          if (tile == 0 && shape.offload == "none") continue;
+          shape.dtype = dtype;
+          shape.recompute = recompute;
+          shape.offload = offload;
+          shape.mlp_tile_tokens = tile;
+          const MemoryPlan plan = plan_memory(shape, 3);
+          const int64_t input = shape.seq_len * shape.llama.hidden_size * shape.batch_of_rank().value_bytes;
+          REQUIRE(plan.host_offload_bytes ==
+                  (shape.offload == "none" ? 0 : (shape.llama.num_layers - 1) * input));
+          // On a CPU what waits in host memory is counted by the same allocator.
+          const auto planned = static_cast<double>(plan.total_bytes() + plan.host_offload_bytes);
+          const auto measured = static_cast<double>(measured_peak(shape, 3));
+          INFO(dtype << " " << recompute << ", tiles of " << tile << ", offload " << offload << ": planned "
+                     << planned << ", measured " << measured);
+          const double scores = shape.dtype == "bfloat16" ? 0 : 2.0 * 256 * 512 * 4 * at::get_num_threads();
+          REQUIRE(measured > planned * 0.95);
+          REQUIRE(measured < planned * 1.05 + scores);
+        }
+}
+
+TEST_CASE("plan: tiles and offload take what they promise off a rank of the large model", "[unit]") {
+  TrainingShape shape;
+  shape.llama = model::known_llama_config("Meta-Llama-3-8B-Instruct");
+  shape.seq_len = 65536;
+  shape.recompute = "keep_attn";
+  shape.mean_squared_length = 65536.0 * 65536.0;
+  const auto total = [&](int64_t tile, const char* offload) {
+    shape.mlp_tile_tokens = tile;
+    shape.offload = offload;
+    return plan_memory(shape, 8).total_bytes();
+  };
+  const int64_t gib = int64_t{1} << 30;
+  // gate | up is 3.5 GiB, its activation half of that; a tile of 4,096 a sixteenth.
+  REQUIRE(total(0, "none") - total(4096, "none") > 3 * gib);
+  // 31 inputs of half a GiB wait on the host, one more than stays is on its way.
+  REQUIRE(total(4096, "none") - total(4096, "block_inputs") > 14 * gib);
+  REQUIRE(plan_memory(shape, 8).host_offload_bytes == 31 * gib / 2);
 }
 
 TEST_CASE("plan: the copy that an asynchronous save writes takes the host memory that is planned", "[unit]") {

@@ -186,6 +186,29 @@ TEST_CASE("ranks that share sequences train as one process does", "[dist]") {
   }
 }
 
+TEST_CASE("inputs that wait in host memory change no bit, tiles of the feed-forward no more than sums' order",
+          "[dist]") {
+  const Bench bench;
+  const Keys tiles = {"model.mlp_tile_tokens=7"}, offload = {"model.offload=block_inputs"};
+  for (const auto& [ranks, context] : {std::pair{1, "1"}, {2, "1"}, {2, "2"}}) {
+    const Keys keys = with(kOdd, {std::string("train.context_parallel=") + context, "train.micro_batch=2"});
+    const std::string name = fmt::format("{}-{}", ranks, context);
+    Bench::Runs runs = {{name, keys}, {name + "-tiles", with(keys, tiles)}};
+    for (const char* recompute : {"none", "keep_attn", "full"}) {
+      const std::string level = std::string("model.recompute=") + recompute;
+      runs.push_back({name + "-offload-" + recompute, with(keys, with(offload, {level}))});
+      runs.push_back({name + "-both-" + recompute, with(keys, with(tiles, with(offload, {level})))});
+    }
+    expect_ok(bench.train_all(ranks, runs));
+    expect_same_training(bench, name + "-tiles", name);
+    for (const char* recompute : {"none", "keep_attn", "full"}) {
+      REQUIRE(bench.losses(name + "-offload-" + recompute) == bench.losses(name));
+      REQUIRE(bench.root(name + "-offload-" + recompute) == bench.root(name));
+      REQUIRE(bench.root(name + "-both-" + recompute) == bench.root(name + "-tiles"));
+    }
+  }
+}
+
 TEST_CASE("ranks that share sequences stay near one process in bf16", "[dist]") {
   const Bench bench;
   const Keys keys = {"train.steps=10", "model.dtype=bfloat16", "model.hidden_size=128", "optim.lr=1e-3"};
