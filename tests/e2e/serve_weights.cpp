@@ -33,6 +33,7 @@ TEST_CASE("the loop serves the weights of a round, searches with them, and leave
                                     "loop.compare=[]",
                                     "search.judge=none",
                                     "search.scorer=http",
+                                    "search.max_context=1024",
                                     "search.serve_command=" + server};
   // First a command that dies: one error, and what was done is kept.
   auto broken = words;
