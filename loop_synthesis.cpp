@@ -80,17 +80,10 @@ void Loop::synthesise(int64_t round, const Branch& main) {
       searching && search.judge == "previous" && branches_.size() > 1 && !branches_[1].checkpoint.empty();
   scorer_name_ = local ? job.weights_name : "none";
   judge_name_ = judging ? weights_name(branches_[1]) : search.judge == "previous" ? "none" : search.judge;
-  std::unique_ptr<model::Engine> judge_engine;
-  std::unique_ptr<synth::Scorer> judge;
-  if ((searching || job.writer != nullptr) && !synth::is_synthesised(recipe, job)) {
+  if ((searching || job.models.writer != nullptr) && !synth::is_synthesised(recipe, job)) {
     if (server && server->searches()) server->start(ranks_, main.round(round) / "serve.log", timeout_s());
+    if (judging) models.judge_by(engine_of(branches_[1].checkpoint), tokenizer_.tokenizer);
     models.load(job);
-    if (judging) {
-      judge_engine = engine_of(branches_[1].checkpoint);
-      judge = synth::make_local_scorer(*judge_engine, tokenizer_.tokenizer, search.max_context,
-                                       recipe.get<eval::EvalConfig>().dtype);
-      job.judge = judge.get();
-    }
   }
   synth::run_synthesis(recipe, job);
   if (server) server->stop();

@@ -24,11 +24,11 @@ std::string search_text(const Recipe& recipe) {
 
 }  // namespace
 
-ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job)
+ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models)
     : job_(job),
       config_(recipe.get<SynthConfig>()),
       template_(make_template_generator()),
-      models_(recipe, job.out, job.ranks, fmt::format("synth/{}/http", job.round), job.writer),
+      models_(recipe, job.out, job.ranks, fmt::format("synth/{}/http", job.round), models.writer),
       generator_(models_.generator() ? models_.generator() : template_.get()),
       weights_name_(models_.scorer() ? models_.scorer()->name() : job.weights_name) {
   const auto run = recipe.get<RunConfig>();
@@ -36,8 +36,8 @@ ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job)
   options_.style = config_.style;
   options_.seed = static_cast<uint64_t>(run.seed);
   if (options_.config.preset != "none") {
-    scorer_ = models_.scorer() ? models_.scorer() : job.scorer;
-    judge_ = job.judge;
+    scorer_ = models_.scorer() ? models_.scorer() : models.scorer;
+    judge_ = models.judge;
   }
   recipe_hash_ = sha256_hex(fmt::format("{} {} {} {} {}\n{}{}{}", kSynthCode, generator_->name(), run.seed,
                                         job.round, job.fold, section_text(recipe, "synth", {"input"}),

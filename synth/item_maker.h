@@ -22,7 +22,7 @@ struct MadeItem {
 
 class ItemMaker {
  public:
-  ItemMaker(const Recipe& recipe, const SynthJob& job);
+  ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models);
   // Before the first item; all ranks meet here if language models are asked.
   void start() { models_.start(); }
   // `tick` is called before each scoring and while answers are waited for.

@@ -22,7 +22,7 @@ std::string named(const std::string& weights, const std::string& dtype) {
 }
 
 bool is_folder(const std::string& judge) {
-  return judge != "none" && judge != "previous" && judge != "ppm";
+  return !judge.empty() && judge != "none" && judge != "previous" && judge != "ppm";
 }
 
 }  // namespace
@@ -49,6 +49,8 @@ StageModels::StageModels(const Recipe& recipe, CurrentWeights current)
                 "none, previous, ppm, or a Hugging Face folder", "search.judge");
   writes_ = recipe.get<SynthConfig>().generator == "local";
   if (!writes_) return;
+  const bool asks_http = search.preset != "none" && search.scorer == "http";
+  n_workers_ = asks_http ? 1 : static_cast<size_t>(generator.repositories);
   if (generator.weights.empty() && !has_weights)
     throw Error(Code::recipe, "synth.generator = \"local\" has no weights to write with",
                 "name a Hugging Face folder; random weights cannot write", "generator.weights");
@@ -61,37 +63,66 @@ StageModels::StageModels(const Recipe& recipe, CurrentWeights current)
 
 void StageModels::name(SynthJob& job) {
   if (searches_) job.weights_name = named(current_.name, dtype_);
-  if (writes_) job.writer = &writer_;
+  if (writes_) job.models.writer = &writer_;
 }
 
 void StageModels::load(SynthJob& job) {
   name(job);
   const model::EngineOptions options = synth_engine_options(recipe_);
-  if (searches_) {
-    scorer_ = make_local_scorer(current_engine(), current_.tokenizer, max_context_, dtype_);
-    job.scorer = scorer_.get();
-  }
+  if (searches_ || (writes_ && weights_.empty())) open(current_engine_, current_.open());
   if (writes_ && weights_.empty()) {
-    writer_.engine = &current_engine();
     writer_.tokenizer = current_.tokenizer;
   } else if (writes_) {
-    writer_engine_ = model::open_engine(weights_, options);
-    writer_.engine = writer_engine_.get();
+    open(writer_engine_, model::open_engine(weights_, options));
     writer_.tokenizer = data::load_tokenizer(weights_);
   }
-  if (judge_name_ == "ppm") {
-    judge_ = make_ppm_scorer();
-  } else if (!judge_name_.empty() && is_folder(judge_name_)) {
+  if (is_folder(judge_name_)) {
     const fs::path folder = resolve_path(judge_name_);
-    judge_engine_ = model::open_engine(folder, options);
-    judge_ = make_local_scorer(*judge_engine_, data::load_tokenizer(folder), max_context_, dtype_);
+    judge_by(model::open_engine(folder, options), data::load_tokenizer(folder));
   }
-  if (judge_) job.judge = judge_.get();
+  for (size_t i = 0; i < n_workers_; ++i) {
+    workers_.push_back(std::make_unique<Worker>());
+    const SynthModels models = models_of(*workers_.back());
+    if (i == 0) job.models = models;
+    if (n_workers_ > 1) job.workers.push_back(models);
+  }
 }
 
-model::Engine& StageModels::current_engine() {
-  if (!engine_) engine_ = current_.open();
-  return *engine_;
+void StageModels::judge_by(std::unique_ptr<model::Engine> engine,
+                           std::shared_ptr<const data::Tokenizer> tokenizer) {
+  open(judge_engine_, std::move(engine));
+  judge_tokenizer_ = std::move(tokenizer);
+}
+
+void StageModels::open(Opened& opened, std::unique_ptr<model::Engine> engine) const {
+  opened.engine = std::move(engine);
+  if (n_workers_ > 1) opened.shared = std::make_unique<model::SharedEngine>(*opened.engine);
+}
+
+model::Engine* StageModels::Opened::use(std::unique_ptr<model::Engine>& handle) const {
+  if (!shared) return engine.get();
+  handle = shared->handle();
+  return handle.get();
+}
+
+SynthModels StageModels::models_of(Worker& worker) {
+  SynthModels models;
+  model::Engine* const current = current_engine_.use(worker.current);
+  if (searches_) {
+    worker.scorer = make_local_scorer(*current, current_.tokenizer, max_context_, dtype_);
+    models.scorer = worker.scorer.get();
+  }
+  if (writes_) {
+    worker.write = writer_;
+    worker.write.engine = weights_.empty() ? current : writer_engine_.use(worker.writer);
+    models.writer = &worker.write;
+  }
+  if (judge_name_ == "ppm") worker.judging = make_ppm_scorer();
+  if (judge_engine_.engine)
+    worker.judging =
+        make_local_scorer(*judge_engine_.use(worker.judge), judge_tokenizer_, max_context_, dtype_);
+  models.judge = worker.judging.get();
+  return models;
 }
 
 }  // namespace retrace::synth

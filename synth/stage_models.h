@@ -6,9 +6,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/recipe.h"
 #include "model/engine.h"
+#include "model/shared_engine.h"
 #include "synth/generate/local_generator.h"
 #include "synth/synthesis.h"
 
@@ -32,20 +34,38 @@ class StageModels {
   // Names in `job` what it will need (the dtype too, where it is not float32), and loads nothing: enough to
   // recognise a finished stage. `this` must outlive the job.
   void name(SynthJob& job);
-  // Loads it. One engine where the same weights write and score.
+  // Before load(): the judge's weights, where the recipe names none itself.
+  void judge_by(std::unique_ptr<model::Engine> engine, std::shared_ptr<const data::Tokenizer> tokenizer);
+  // Loads it. One engine where the same weights write and score. Where weights in this process write, several
+  // workers share the engines (generator.repositories).
   void load(SynthJob& job);
   bool searches() const { return searches_; }  // with the current weights
 
  private:
-  model::Engine& current_engine();
+  // What one worker uses; its engines are handles where there are several workers.
+  struct Worker {
+    std::unique_ptr<model::Engine> current, writer, judge;
+    LocalWriter write;
+    std::unique_ptr<Scorer> scorer, judging;
+  };
+  // An engine, and what several workers use it through.
+  struct Opened {
+    std::unique_ptr<model::Engine> engine;
+    std::unique_ptr<model::SharedEngine> shared;
+    model::Engine* use(std::unique_ptr<model::Engine>& handle) const;
+  };
+  void open(Opened& opened, std::unique_ptr<model::Engine> engine) const;
+  SynthModels models_of(Worker& worker);
   const Recipe& recipe_;
   CurrentWeights current_;
   bool writes_ = false, searches_ = false;
   std::string dtype_, weights_, judge_name_;
   int64_t max_context_ = 0;
+  size_t n_workers_ = 1;
   LocalWriter writer_;
-  std::unique_ptr<model::Engine> engine_, writer_engine_, judge_engine_;
-  std::unique_ptr<Scorer> scorer_, judge_;
+  std::shared_ptr<const data::Tokenizer> judge_tokenizer_;
+  Opened current_engine_, writer_engine_, judge_engine_;
+  std::vector<std::unique_ptr<Worker>> workers_;
 };
 
 }  // namespace retrace::synth

@@ -35,10 +35,11 @@ std::string coordinator_key(const SynthJob& job, const std::string& about) {
 class StreamStage {
  public:
   StreamStage(const Recipe& recipe, const SynthJob& job)
-      : job_(job),
+      : recipe_(recipe),
+        job_(job),
         config_(recipe.get<SynthConfig>()),
         timeout_s_(recipe.get<RunConfig>().timeout_s),
-        maker_(recipe, job),
+        maker_(recipe, job, job.workers.empty() ? job.models : job.workers[0]),
         items_(job.out / "items"),
         prefix_(coordinator_key(job, maker_.recipe_hash())),
         gathering_(recipe, job, prefix_) {}
@@ -56,11 +57,16 @@ class StreamStage {
     n_records_ = get<size_t>(head, "records", kHead);
     if (!was_finished) {
       maker_.start();
+      std::vector<std::unique_ptr<ItemMaker>> more;  // beside the first
+      for (size_t i = 1; i < job_.workers.size(); ++i)
+        more.push_back(std::make_unique<ItemMaker>(recipe_, job_, job_.workers[i]));
       const Orders orders(items_ / "make");
       orders.share(
           job_.ranks, prefix_ + "lease/", fmt::format("synthesis, round {}", job_.round),
-          [&](const Order& order) { return fs::exists(item_file(order, ".summary.jsonl")); },
-          [&](const Order& order, const auto& tick) { make(order, tick); });
+          [&](const Order& order) { return fs::exists(item_file(order, ".summary.jsonl")); }, 1 + more.size(),
+          [&](size_t worker, const Order& order, const auto& tick) {
+            make(worker == 0 ? maker_ : *more[worker - 1], order, tick);
+          });
     }
     meet(job_.ranks, prefix_ + "met", timeout_s_);
     first_rank_does(job_.ranks, prefix_ + "published", timeout_s_, [&] {
@@ -121,15 +127,15 @@ class StreamStage {
     publish_file(items_ / kHead, to_text({{"key", key_}, {"records", n_records}, {"finished", finished}}));
   }
 
-  void make(const Order& order, const std::function<void()>& tick) {
+  void make(ItemMaker& maker, const Order& order, const std::function<void()>& tick) {
     const fs::path traj = item_file(order, ".traj");
     make_folders(traj.parent_path());
     TrajectoryWriter writer(traj);
     std::string candidates, summaries;
     for (size_t i = 0; i < order.sources.size(); ++i) {
       tick();
-      const Snapshot snapshot = gathering_.take(order.sources[i], order.trees.at(i), order.duplicates.at(i));
-      const MadeItem made = maker_.make(snapshot, tick);
+      const Snapshot snapshot = take(order.sources[i], order.trees.at(i), order.duplicates.at(i));
+      const MadeItem made = maker.make(snapshot, tick);
       writer.add(made.trajectory);
       candidates += made.candidates;
       summaries += to_text(made.summary) + "\n";
@@ -137,6 +143,11 @@ class StreamStage {
     writer.finish();
     write_file(item_file(order, ".candidates.jsonl"), candidates);
     write_file(item_file(order, ".summary.jsonl"), summaries);
+  }
+
+  Snapshot take(const SourceRef& source, const std::string& tree, const Json& duplicates) {
+    const std::lock_guard lock(taking_);
+    return gathering_.take(source, tree, duplicates);
   }
 
   // Rank 0, once every order is done.
@@ -195,6 +206,7 @@ class StreamStage {
     return Error(Code::input, "no repository is left: " + why, hint);
   }
 
+  const Recipe& recipe_;
   const SynthJob& job_;
   SynthConfig config_;
   double timeout_s_;
@@ -202,6 +214,7 @@ class StreamStage {
   fs::path items_;
   std::string prefix_, key_;
   Gathering gathering_;
+  std::mutex taking_;
   size_t n_records_ = 0;
 };
 

@@ -20,6 +20,13 @@ namespace retrace::synth {
 
 struct LocalWriter;  // synth/generate/local_generator.h
 
+// Who writes, scores and judges.
+struct SynthModels {
+  const LocalWriter* writer = nullptr;  // the weights of synth.generator = "local"
+  Scorer* scorer = nullptr;             // null: no search, chosen = initial
+  Scorer* judge = nullptr;              // re-measures the gains after the search; may be null
+};
+
 struct SynthJob {
   std::filesystem::path out;
   int round = 1;
@@ -32,10 +39,11 @@ struct SynthJob {
   std::function<Snapshot(const SourceRef&)> take;  // of sources that are no files; null: SourceReader
   bool cluster_signatures = false;                 // keep in the ledger what slices are cut by
   std::string fold = "train";                      // train | dev | test
-  const LocalWriter* writer = nullptr;             // the weights of synth.generator = "local"
-  Scorer* scorer = nullptr;                        // null: no search, chosen = initial
-  Scorer* judge = nullptr;                         // re-measures the gains after the search; may be null
-  const Contamination* contamination = nullptr;    // files and thoughts in it are dropped; may be null
+  SynthModels models;
+  // The same models once more for each repository that a rank makes at once, each used by one thread. Empty:
+  // one at a time, with `models`. No language model is asked over HTTP then.
+  std::vector<SynthModels> workers;
+  const Contamination* contamination = nullptr;  // files and thoughts in it are dropped; may be null
   Ranks ranks;
   std::string weights_name;  // what the scorer's weights are called in the record; "" without a scorer
 };

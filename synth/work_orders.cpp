@@ -1,6 +1,9 @@
 #include "synth/work_orders.h"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "core/error.h"
@@ -16,26 +19,116 @@ namespace retrace::synth {
 namespace {
 
 constexpr size_t kOrdersPerFile = 256;
-constexpr double kLeaseS = 120, kPollS = 0.2;
+constexpr double kLeaseS = 120, kPollS = 0.2, kLookS = 0.02;
 constexpr const char* kHead = "orders.json";
 
 // Given back in the end, also by an exception: others need not wait until it runs out.
 class HeldLease {
  public:
-  HeldLease(Coordinator* coordinator, const std::string& key, const std::string& holder)
-      : coordinator_(coordinator), key_(key), holder_(holder) {}
+  HeldLease(Coordinator* coordinator, std::string key, std::string holder)
+      : coordinator_(coordinator), key_(std::move(key)), holder_(std::move(holder)) {}
   ~HeldLease() {
     try {
-      if (coordinator_) coordinator_->release(key_, holder_);
+      coordinator_->release(key_, holder_);
     } catch (const Error&) {  // then it runs out
     }
   }
   HeldLease(const HeldLease&) = delete;
   HeldLease& operator=(const HeldLease&) = delete;
+  bool renew() { return coordinator_->lease(key_, holder_, kLeaseS); }
 
  private:
   Coordinator* coordinator_;
-  const std::string &key_, &holder_;
+  std::string key_, holder_;
+};
+
+// Null where another has it, or where there is nobody to share with.
+std::unique_ptr<HeldLease> take_lease(Coordinator* coordinator, const std::string& key,
+                                      const std::string& holder) {
+  if (!coordinator || !coordinator->lease(key, holder, kLeaseS)) return nullptr;
+  return std::make_unique<HeldLease>(coordinator, key, holder);
+}
+
+// Orders under way on this rank. One worker works in the caller's thread; several have threads of their own,
+// while the caller's renews their leases.
+class WorkCrew {
+ public:
+  WorkCrew(size_t workers, const Orders::MakeBy& make) : slots_(workers), make_(make) {}
+  ~WorkCrew() {
+    ended_ = true;
+    for (Slot& slot : slots_)
+      if (slot.work.valid()) slot.work.wait();
+  }
+  WorkCrew(const WorkCrew&) = delete;
+  WorkCrew& operator=(const WorkCrew&) = delete;
+
+  bool busy() const {
+    return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.work.valid(); });
+  }
+  // How many orders ended meanwhile.
+  size_t wait_for_room() {
+    throw_if_stopped();
+    size_t n = collect();
+    while (std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.work.valid(); }))
+      n += wait_for_one();
+    return n;
+  }
+  size_t wait_for_one() {
+    for (auto last = Clock::now();;) {
+      if (const size_t n = collect()) return n;
+      throw_if_stopped();
+      std::this_thread::sleep_for(std::chrono::duration<double>(kLookS));
+      if (Clock::now() - last < std::chrono::duration<double>(kLeaseS / 8)) continue;
+      last = Clock::now();
+      for (Slot& slot : slots_)
+        if (slot.lease) slot.lease->renew();
+    }
+  }
+  void begin(const Order& order, std::unique_ptr<HeldLease> lease) {
+    const auto free =
+        std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.work.valid(); });
+    const auto worker = static_cast<size_t>(free - slots_.begin());
+    if (slots_.size() == 1) {
+      make_(worker, order, [&] {
+        throw_if_stopped();
+        if (lease) lease->renew();
+      });
+      std::promise<void> made;
+      made.set_value();
+      free->work = made.get_future();
+      return;
+    }
+    free->lease = std::move(lease);
+    free->work = std::async(std::launch::async, [this, worker, order] {
+      make_(worker, order, [this] {
+        throw_if_stopped();
+        if (ended_) throw Error(Code::interrupted, "another repository of this rank failed");
+      });
+    });
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Slot {
+    std::future<void> work;
+    std::unique_ptr<HeldLease> lease;
+  };
+
+  size_t collect() {
+    size_t n = 0;
+    for (Slot& slot : slots_) {
+      if (!slot.work.valid() || slot.work.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+        continue;
+      slot.lease.reset();
+      slot.work.get();
+      ++n;
+    }
+    return n;
+  }
+
+  std::vector<Slot> slots_;
+  const Orders::MakeBy& make_;
+  std::atomic<bool> ended_{false};
 };
 
 fs::path file_of(const fs::path& folder, size_t file) {
@@ -111,12 +204,20 @@ void Orders::each(const std::function<void(const Order&)>& use) const {
 
 void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const std::string& what,
                    const std::function<bool(const Order&)>& is_done, const Make& make) const {
+  share(ranks, lease_prefix, what, is_done, 1,
+        [&](size_t, const Order& order, const std::function<void()>& tick) { make(order, tick); });
+}
+
+void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const std::string& what,
+                   const std::function<bool(const Order&)>& is_done, size_t workers,
+                   const MakeBy& make) const {
   Progress progress(what, size_, "groups");
   const std::string holder = fmt::format("{}:{}", host_name(), ranks.rank);
-  const bool shared = ranks.size > 1;
+  Coordinator* const leases = ranks.size > 1 ? ranks.coordinator : nullptr;
+  WorkCrew crew(workers, make);
   const size_t n_files = counts_.size();
   const size_t first_file = n_files * static_cast<size_t>(ranks.rank) / static_cast<size_t>(ranks.size);
-  std::vector<size_t> left = counts_;
+  std::vector<size_t> left = counts_;  // neither done nor taken up here
   std::vector<std::vector<bool>> done;
   for (const size_t count : counts_) done.emplace_back(count, false);
   for (size_t all_left = size_; all_left > 0;) {
@@ -130,25 +231,25 @@ void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const st
         const size_t at = (i + offset) % orders.size();
         if (done[file][at]) continue;
         const Order& order = orders[at];
-        throw_if_stopped();
-        const std::string lease = lease_prefix + order.name;
-        if (!is_done(order)) {
-          if (shared && !ranks.coordinator->lease(lease, holder, kLeaseS)) continue;
-          const HeldLease held(shared ? ranks.coordinator : nullptr, lease, holder);
-          if (!is_done(order))
-            make(order, [&] {
-              throw_if_stopped();
-              if (shared) ranks.coordinator->lease(lease, holder, kLeaseS);
-            });
+        progress.add(crew.wait_for_room());
+        if (is_done(order)) {
+          progress.add();
+        } else {
+          auto lease = take_lease(leases, lease_prefix + order.name, holder);
+          if (leases && !lease) continue;
+          if (is_done(order))
+            progress.add();
+          else
+            crew.begin(order, std::move(lease));
         }
         done[file][at] = moved = true;
         --left[file];
         --all_left;
-        progress.add();
       }
     }
     if (!moved && all_left > 0) std::this_thread::sleep_for(std::chrono::duration<double>(kPollS));
   }
+  while (crew.busy()) progress.add(crew.wait_for_one());
 }
 
 }  // namespace retrace::synth

@@ -44,9 +44,14 @@ class Orders {
   // Every order once, by whoever holds its lease. `make` gets a function that renews the lease. A rank that
   // finds nothing free waits for the others: if one is lost, its leases run out and its orders are taken
   // over.
+  // With several workers the rank holds as many orders at once, each made by a thread of its own; `make` is
+  // told which worker it is. An error ends the others at their next tick and is thrown when they have ended.
   using Make = std::function<void(const Order&, const std::function<void()>& tick)>;
+  using MakeBy = std::function<void(size_t worker, const Order&, const std::function<void()>& tick)>;
   void share(const Ranks& ranks, const std::string& lease_prefix, const std::string& progress,
              const std::function<bool(const Order&)>& is_done, const Make& make) const;
+  void share(const Ranks& ranks, const std::string& lease_prefix, const std::string& progress,
+             const std::function<bool(const Order&)>& is_done, size_t workers, const MakeBy& make) const;
 
  private:
   std::vector<Order> load(size_t file) const;

@@ -14,7 +14,8 @@ struct GeneratorConfig {
   std::string weights = "", chat_template = "auto", dtype = "";
   double temperature = 0.8, top_p = 0.95, connect_timeout_s = 5, timeout_s = 600, backoff_s = 0.5;
   int64_t max_tokens = 1024, max_prompt_kib = 24, max_chars = 6000, max_code_lines = 3, attempts = 3;
-  int64_t retries = 8, max_in_flight = 32, max_response_mib = 16, budget_tokens = 0, batch = 16;
+  int64_t retries = 8, max_in_flight = 32, max_response_mib = 16, budget_tokens = 0, batch = 16,
+          repositories = 4;
   double budget_usd = 0, usd_per_million_input = 0, usd_per_million_output = 0;
   static auto fields() {
     using G = GeneratorConfig;
@@ -29,6 +30,10 @@ struct GeneratorConfig {
               "local: how the model was taught to chat; auto: what its tokenizer_config.json describes")
             .choices({"auto", "chatml", "llama3"}),
         field("batch", &G::batch, "local: texts decoded together; changes no text").range(1, 32),
+        field("repositories", &G::repositories,
+              "local: repositories that a rank makes at once, so that their texts fill its batches; changes "
+              "no text")
+            .range(1, 64),
         field("api", &G::api, "chat: /v1/chat/completions; completions: /v1/completions, for base models")
             .choices({"chat", "completions"}),
         field("model", &G::model, "The model's name on the server"),

@@ -228,14 +228,15 @@ TEST_CASE("cli: the rank comes from torchrun, Slurm or Open MPI", "[unit]") {
   const WithVariable none("RANK", nullptr), no_slurm("SLURM_PROCID", nullptr),
       no_mpi("OMPI_COMM_WORLD_RANK", nullptr);
   REQUIRE(rank_from_environment() == 0);
-  const WithVariable mpi("OMPI_COMM_WORLD_RANK", "4");
-  REQUIRE(rank_from_environment() == 4);
   const WithVariable slurm("SLURM_PROCID", "5");
   REQUIRE(rank_from_environment() == 5);
+  // mpirun inside of a Slurm job: Slurm's names are those of the job's first task.
+  const WithVariable mpi("OMPI_COMM_WORLD_RANK", "4");
+  REQUIRE(rank_from_environment() == 4);
   const WithVariable torchrun("RANK", "6");
   REQUIRE(rank_from_environment() == 6);
   const WithVariable nonsense("RANK", "x");
-  REQUIRE(rank_from_environment() == 5);
+  REQUIRE(rank_from_environment() == 4);
 }
 
 TEST_CASE("cli: -v and -q set the level of messages", "[unit]") {

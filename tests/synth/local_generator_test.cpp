@@ -70,7 +70,7 @@ Json run_stage(const fs::path& out, WritingEngine& engine, const Recipe& recipe 
   SynthJob job;
   job.out = out;
   slice_of_snapshots(&job, snapshots(), {0, 1});
-  job.writer = &writer;
+  job.models.writer = &writer;
   return run_synthesis(recipe, job);
 }
 

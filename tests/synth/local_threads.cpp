@@ -4,6 +4,7 @@
 #include "core/files.h"
 #include "core/run_config.h"
 #include "model/engine.h"
+#include "model/shared_engine.h"
 #include "model/weights.h"
 #include "synth/config.h"
 #include "synth/generate/local_generator.h"
@@ -51,7 +52,7 @@ struct Stage {
   std::map<std::string, std::string> files;
 };
 
-Stage run_stage(const fs::path& out, int threads, const std::string& dtype) {
+Recipe small_recipe() {
   static const Schema schema =
       Schema::of<RunConfig, SynthConfig, SearchConfig, GeneratorConfig, ScorerConfig, HygieneConfig>();
   Recipe recipe(schema);
@@ -64,6 +65,18 @@ Stage run_stage(const fs::path& out, int threads, const std::string& dtype) {
                                                  {"generator.max_prompt_kib", "1"},
                                                  {"generator.api", "completions"}})
     recipe.set(o);
+  return recipe;
+}
+
+Stage finished(const SynthJob& job) {
+  Stage stage;
+  stage.summary = run_synthesis(small_recipe(), job);
+  stage.files = results_in(job.out);
+  stage.files.erase("evidence.db");
+  return stage;
+}
+
+Stage run_stage(const fs::path& out, int threads, const std::string& dtype) {
   static const std::vector<Snapshot> all = {one_file()};
   const auto engine = engine_with(threads, dtype);
   const LocalWriter writer = {engine.get(), byte_tokenizer(), ChatTemplate::none, "tiny", dtype};
@@ -71,14 +84,38 @@ Stage run_stage(const fs::path& out, int threads, const std::string& dtype) {
   SynthJob job;
   job.out = out;
   slice_of_snapshots(&job, all, {0});
-  job.writer = &writer;
-  job.scorer = scorer.get();
+  job.models = {&writer, scorer.get(), nullptr};
   job.weights_name = "tiny";
-  Stage stage;
-  stage.summary = run_synthesis(recipe, job);
-  stage.files = results_in(out);
-  stage.files.erase("evidence.db");
-  return stage;
+  return finished(job);
+}
+
+// Four repositories, so many of them at once.
+Stage run_crew(const fs::path& out, size_t workers) {
+  static std::vector<Snapshot> all;
+  for (int i = static_cast<int>(all.size()); i < 4; ++i) {
+    all.push_back(
+        testing::snapshot_of({{"act.py", fmt::format("def act_{}(value):\n    return value + {}\n", i, i)}}));
+    all.back().tree_hash = fmt::format("tree {}", i);
+  }
+  const auto engine = engine_with(1, "float32");
+  model::SharedEngine shared(*engine);
+  struct Worker {
+    std::unique_ptr<model::Engine> handle;
+    LocalWriter writer;
+    std::unique_ptr<Scorer> scorer;
+  };
+  std::vector<Worker> crew(workers);
+  SynthJob job;
+  job.out = out;
+  slice_of_snapshots(&job, all, {0, 1, 2, 3});
+  job.weights_name = "tiny";
+  for (Worker& worker : crew) {
+    worker.handle = shared.handle();
+    worker.writer = {worker.handle.get(), byte_tokenizer(), ChatTemplate::none, "tiny", "float32"};
+    worker.scorer = make_local_scorer(*worker.handle, byte_tokenizer(), 2048, "float32");
+    job.workers.push_back({&worker.writer, worker.scorer.get(), nullptr});
+  }
+  return finished(job);
 }
 
 }  // namespace
@@ -91,6 +128,14 @@ TEST_CASE("local weights write and score the same bytes at one thread and at two
     REQUIRE(alone.summary["asked"]["completion_tokens"].get<int64_t>() > 20);
     REQUIRE(both.files == alone.files);
   }
+}
+
+TEST_CASE("repositories made at once by one engine give the bytes that they give one after the other",
+          "[unit]") {
+  const TempFolder one, three;
+  const Stage alone = run_crew(one.path(), 1), crew = run_crew(three.path(), 3);
+  REQUIRE(alone.summary["counts"]["repositories"] == 4);
+  REQUIRE(crew.files == alone.files);
 }
 
 TEST_CASE("what was written and scored in bf16 is not taken for fp32", "[unit]") {

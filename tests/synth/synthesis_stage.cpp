@@ -52,7 +52,7 @@ Json run_searched(const fs::path& out, const Recipe& recipe = small_recipe()) {
   ByteEngine engine;
   const auto scorer = make_local_scorer(engine, byte_tokenizer(), 1 << 20);
   SynthJob job = job_in(out);
-  job.scorer = scorer.get();
+  job.models.scorer = scorer.get();
   return run_synthesis(recipe, job);
 }
 
@@ -82,7 +82,9 @@ TEST_CASE("a stage publishes its records in order with their candidates and sums
   REQUIRE(summary["dropped_files"]["binary"] == 3);
   REQUIRE(summary["search"]["searched"] == 9);
   REQUIRE(summary["search"]["scorer"].contains("gain_nats_per_byte"));
-  REQUIRE(read_file(folder.path() / "example.html").find("seg trained think") != std::string::npos);
+  const std::string page = read_file(folder.path() / "example.html");
+  for (const char* part : {"<!doctype html>", "class=\"step think\"", "class=\"tried\""})
+    REQUIRE(page.find(part) != std::string::npos);
 }
 
 TEST_CASE("a finished stage answers at once, with or without its scorer; another recipe is done anew",
@@ -167,7 +169,7 @@ TEST_CASE("two ranks share the work and give the bytes of one", "[unit]") {
       ByteEngine engine;
       const auto scorer = make_local_scorer(engine, byte_tokenizer(), 1 << 20);
       SynthJob job = job_in(shared.path());
-      job.scorer = scorer.get();
+      job.models.scorer = scorer.get();
       job.ranks = {rank, 2, coordinator.get()};
       summaries[static_cast<size_t>(rank)] = run_synthesis(small_recipe(), job);
     });
