@@ -29,6 +29,17 @@ double mean_of(const std::vector<float>& logprobs) {
   return sum_of(logprobs) / static_cast<double>(logprobs.size());
 }
 
+// Below it lies nothing that a model of so many tokens would choose.
+double argmax_bound(const data::Tokenizer& tokenizer) {
+  return -std::log(static_cast<double>(tokenizer.vocab_size()));
+}
+
+std::string below_bound(double mean, const data::Tokenizer& tokenizer) {
+  return fmt::format(
+      "tokens of its own choice have log-probability {:.2f}, but the likeliest of {} cannot be below {:.2f}",
+      mean, tokenizer.vocab_size(), argmax_bound(tokenizer));
+}
+
 [[noreturn]] void broken(const std::string& why) {
   throw Error(Code::corrupt, why, "", "the scorer's answer");
 }
@@ -152,6 +163,37 @@ HttpScorer::Ids HttpScorer::greedy(size_t endpoint, const Ids& ids) {
   return tokenizer_->encode(text);
 }
 
+std::optional<std::string> HttpScorer::why_text_only(size_t endpoint) {
+  if (config_.dialect != "vllm") return std::nullopt;
+  const auto ask = [&](const std::string& prompt, int64_t new_tokens, bool echo) {
+    Json body = {
+        {"model", config_.model}, {"prompt", prompt}, {"max_tokens", new_tokens}, {"temperature", 0}};
+    if (echo) body["echo"] = true, body["logprobs"] = 1;
+    const StoredAnswer answer = endpoints_.ask_directly(
+        endpoint,
+        {"/v1/completions", to_text(body), "", 0, {static_cast<int64_t>(prompt.size()), new_tokens}});
+    if (answer.status != 200) broken(fmt::format("HTTP {}", answer.status));
+    return get<Json>(parse_json(answer.body, "answer"), "choices", "answer").at(0);
+  };
+  std::string why;
+  try {
+    const std::string words = get<std::string>(ask(kPlausible, kGreedyTokens, false), "text", "answer");
+    why = "it answers a prompt of text, but none of token ids";
+    const Json told = get<Json>(ask(kPlausible + words, 1, true), "logprobs", "answer");
+    auto logprobs = get<std::vector<Json>>(told, "token_logprobs", "logprobs");
+    const size_t own = tokenizer_->encode(words).size();
+    if (own == 0 || logprobs.size() <= own) return why;
+    double sum = 0;
+    for (size_t i = logprobs.size() - 1 - own; i + 1 < logprobs.size(); ++i) sum += logprobs[i].get<double>();
+    const double mean = sum / static_cast<double>(own);
+    if (mean < argmax_bound(*tokenizer_) - kRounding)
+      why += "; what it gives for text cannot be true either: " + below_bound(mean, *tokenizer_);
+  } catch (const Error&) {  // then it is as far as was found
+  } catch (const Json::exception&) {
+  }
+  return why.empty() ? std::nullopt : std::optional(why);
+}
+
 void HttpScorer::examine(size_t endpoint) {
   const auto refuse = [&](const std::string& why) {
     throw Error(Code::input, fmt::format("{} is refused as a scorer: {}", endpoints_.url(endpoint), why),
@@ -163,7 +205,15 @@ void HttpScorer::examine(size_t endpoint) {
     if (tokenizer_->bos()) text.push_back(*tokenizer_->bos());
     const Ids words = tokenizer_->encode(kPlausible);
     text.insert(text.end(), words.begin(), words.end());
-    const std::vector<float> first = examine_text(endpoint, text), second = examine_text(endpoint, text);
+    std::vector<float> first;
+    try {
+      first = examine_text(endpoint, text);
+    } catch (const Error& error) {
+      const auto why = error.code() == Code::network ? why_text_only(endpoint) : std::nullopt;
+      if (why) refuse(*why);
+      throw;
+    }
+    const std::vector<float> second = examine_text(endpoint, text);
     if (std::all_of(first.begin(), first.end(), [](float x) { return x == 0; }))
       refuse("all its log-probabilities are 0");
     if (std::any_of(first.begin(), first.end(), [](float x) { return x > 0.001F; }))
@@ -179,12 +229,7 @@ void HttpScorer::examine(size_t endpoint) {
       text.insert(text.end(), chosen.begin(), chosen.end());
       const std::vector<float> all = examine_text(endpoint, text);
       const double mean = mean_of({all.end() - static_cast<std::ptrdiff_t>(chosen.size()), all.end()});
-      const double bound = -std::log(static_cast<double>(tokenizer_->vocab_size()));
-      if (mean < bound - kRounding)
-        refuse(fmt::format(
-            "tokens of its own choice have log-probability {:.2f}, but the likeliest of {} cannot be "
-            "below {:.2f}",
-            mean, tokenizer_->vocab_size(), bound));
+      if (mean < argmax_bound(*tokenizer_) - kRounding) refuse(below_bound(mean, *tokenizer_));
     }
     noise_ = std::max(noise_, std::abs(mean_of(first) - mean_of(second)));
     info("scorer {}: {:.3f} nats a token on the sample text, {:.1e} between two answers",

@@ -43,6 +43,8 @@ class HttpScorer : public Scorer {
   std::vector<float> read(const std::string& body, const Ids& ids, size_t last) const;
   std::vector<float> examine_text(size_t endpoint, const Ids& ids);
   void examine(size_t endpoint);
+  // Why a server that fails at a prompt of ids cannot score, where it answers one of text.
+  std::optional<std::string> why_text_only(size_t endpoint);
   Ids greedy(size_t endpoint, const Ids& ids);
 
   ScorerConfig config_;

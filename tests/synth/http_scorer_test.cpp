@@ -180,6 +180,34 @@ TEST_CASE("http scorer: servers that lie are refused with the reason", "[fault]"
   refusal([](const Received&, Connection& c) { c.drop(); }, Code::network);
 }
 
+TEST_CASE(
+    "http scorer: a server that fails at ids but takes text is refused, and what it says of text is told",
+    "[fault]") {
+  // As llama-cpp-python: an internal error for ids; with echo the log-probabilities of other tokens.
+  const auto text_only = [](double logprob) {
+    return [logprob](const Received& r, Connection& c) {
+      const Json body = r.json();
+      if (!body.at("prompt").is_string()) return c.answer(500, "57 validation errors");
+      Json choice = {{"text", "abcd"}};
+      if (body.contains("echo")) {
+        Json logprobs = {nullptr};
+        while (logprobs.size() <= body.at("prompt").get<std::string>().size()) logprobs.push_back(logprob);
+        choice["logprobs"] = {{"token_logprobs", logprobs}};
+      }
+      c.ok({{"choices", {choice}}});
+    };
+  };
+  const std::string liar = refusal(text_only(-14.5)), honest = refusal(text_only(-0.1));
+  REQUIRE(liar.find(
+              "is refused as a scorer: it answers a prompt of text, but none of token ids; what it gives") !=
+          std::string::npos);
+  REQUIRE(liar.find("log-probability -14.50") != std::string::npos);
+  REQUIRE(honest.find("none of token ids") != std::string::npos);
+  REQUIRE(honest.find("cannot be true") == std::string::npos);
+  REQUIRE(refusal([](const Received&, Connection& c) { c.answer(500, "out of order"); }, Code::network)
+              .find("no answer from") != std::string::npos);
+}
+
 TEST_CASE("http scorer: an answer without one finite value a token is asked again, then refused", "[fault]") {
   std::atomic<int> broken{0};
   // After the preflight's five, every second answer lacks its last entry.
