@@ -193,7 +193,8 @@ Json plan_recipe(const Recipe& recipe, int gpus, bool dry_run) {
     throw Error(Code::recipe,
                 fmt::format("{} sequences a step do not divide into micro-batches of {} on {} GPUs",
                             shape.batch_sequences, shape.micro_batch, gpus),
-                "change --gpus, train.micro_batch or train.batch_sequences", "train.batch_sequences");
+                "change --gpus, train.micro_batch, train.batch_sequences or train.context_parallel",
+                "train.batch_sequences");
   const MemoryPlan memory = plan_memory(shape, gpus);
   const StepTime step = plan_step(shape, plan, gpus);
   const double step_s = step.total_s();
