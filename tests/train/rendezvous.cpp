@@ -39,7 +39,7 @@ Ended start_ranks(const Bench& bench, int size, int port, const std::vector<Star
     running.push_back(std::async(std::launch::async, [&] {
       std::vector<std::string> more = {fmt::format("run.timeout_s={}", kTimeout_s)};
       more.insert(more.end(), each.more.begin(), each.more.end());
-      return bench.train("run", 1, more,
+      return bench.start(bench.temp.path() / "tiny.toml", "run", 1, more,
                          {{"RANK", std::to_string(each.rank)},
                           {"WORLD_SIZE", std::to_string(size)},
                           {"LOCAL_RANK", "0"},
@@ -56,6 +56,7 @@ Ended start_ranks(const Bench& bench, int size, int port, const std::vector<Star
 void expect_all(const Ended& ended, const std::string& text) {
   for (const ProcessResult& result : ended.results) {
     INFO(result.output);
+    REQUIRE_FALSE(result.timed_out);
     REQUIRE(result.exit_status == 75);
     REQUIRE(contains(result, text));
   }

@@ -243,6 +243,15 @@ ProcessResult Bench::train(const std::string& run, int nproc, const std::vector<
 ProcessResult Bench::train_recipe(const fs::path& recipe, const std::string& run, int nproc,
                                   const std::vector<std::string>& more,
                                   const std::map<std::string, std::string>& variables) const {
+  ProcessResult result = start(recipe, run, nproc, more, variables);
+  INFO(result.output);
+  REQUIRE_FALSE(result.timed_out);
+  return result;
+}
+
+ProcessResult Bench::start(const fs::path& recipe, const std::string& run, int nproc,
+                           const std::vector<std::string>& more,
+                           const std::map<std::string, std::string>& variables) const {
   std::vector<std::string> arguments = {"retrace", "train", recipe.string(),
                                         "run.dir=" + (temp.path() / run).string()};
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -251,10 +260,7 @@ ProcessResult Bench::train_recipe(const fs::path& recipe, const std::string& run
   options.environment = variables;
   options.environment[kArguments] = join(arguments, "\n");
   options.environment[kRanks] = std::to_string(nproc);
-  ProcessResult result = run_process({self_path(), "job"}, options);
-  INFO(result.output);
-  REQUIRE_FALSE(result.timed_out);
-  return result;
+  return run_process({self_path(), "job"}, options);
 }
 
 ProcessResult Bench::train_all(int nproc, const Runs& runs) const {

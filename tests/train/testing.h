@@ -40,7 +40,12 @@ struct Bench {
   Bench();
   // Overrides that every run has: its folder, and `more`.
   std::vector<std::string> arguments(const std::string& run, const std::vector<std::string>& more) const;
-  // Starts `nproc` ranks of the train verb; status and all output.
+  // Starts `nproc` ranks of the train verb; status and all output. No assertion of the test's: any thread may
+  // call it.
+  ProcessResult start(const fs::path& recipe, const std::string& run, int nproc,
+                      const std::vector<std::string>& more,
+                      const std::map<std::string, std::string>& environment) const;
+  // The same, and it must end in time.
   ProcessResult train(const std::string& run, int nproc, const std::vector<std::string>& more = {},
                       const std::map<std::string, std::string>& environment = {}) const;
   ProcessResult train_recipe(const fs::path& recipe, const std::string& run, int nproc,
