@@ -47,6 +47,10 @@ def main():
             if "RUNPATH" in text or "RPATH" in text:
                 print(f"{file.name} carries a path of the machine that built it")
                 return 1
+        empty = boxed(folder, site, "/bin/sh", "-c", "exit 0")
+        if empty.returncode != 0 and empty.stderr.startswith("bwrap:"):
+            print(f"skipped: no box can be made here: {empty.stderr.strip()}")
+            return 77
         program = f"/opt/{unpacked.name}/retrace"
         refused = boxed(folder, site, program, "--version")
         if refused.returncode != 2 or "torch 2.11.0 is not found" not in refused.stderr:
