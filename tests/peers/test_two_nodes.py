@@ -7,6 +7,7 @@ Usage: test_two_nodes.py RETRACE_BINARY
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -148,7 +149,7 @@ def cut(bench):
     assert statuses == [75, 75], f"{statuses}\n{texts[0]}\n{texts[1]}"
     assert took_s < TIMEOUT_S + 5, f"ended after {took_s:.1f} s, run.timeout_s is {TIMEOUT_S}"
     for rank in range(2):
-        assert f"rank {1 - rank} (step " in texts[rank], texts[rank]
+        assert re.search(rf"error: .*\brank {1 - rank}\b", texts[rank]), texts[rank]
         print(f"cut: rank {rank} said {texts[rank].strip().splitlines()[-1]!r}")
     begun = l.newest_step(run)
     assert begun < STEPS, "the run was too short to be cut"
@@ -174,7 +175,9 @@ def cut_torchrun(bench):
         files = list((bench.work / f"{name}-logs-{node}").glob("**/error.json"))
         assert len(files) == 1, f"{files}\n{bench.text(name, node)}"
         words = json.loads(files[0].read_text())["message"]
-        assert f"rank {1 - node} (step " in words["message"] and words["extraInfo"]["exit_status"] == 75, words
+        told = words["extraInfo"]  # the other rank's step is told where it was known before the cut
+        assert re.search(rf"\brank {1 - node}\b", words["message"]) and told["exit_status"] == 75, words
+        assert "step" in told and told["phase"] and told["rank"] == node, words
         print(f"{name}: after {took_s:.1f} s rank {node}'s error file says {words['message']!r}")
 
 
