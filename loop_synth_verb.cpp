@@ -27,7 +27,7 @@ int synth_on_ranks(const Call& call, const Schema& schema) {
     if (env.rank == 0) synth::look_at_sources(call, recipe);
     return 0;
   }
-  if (env.launcher == "none" && run.nproc > 1)
+  if (train::starts_own_ranks(env, run.nproc))
     return launch_ranks(call.argv, static_cast<int>(run.nproc),
                         recipe.get<train::CheckpointConfig>().grace_s);
   if (std::getenv("RETRACE_LAUNCHER")) die_with_parent();

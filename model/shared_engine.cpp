@@ -21,12 +21,14 @@ using Ids = std::vector<int32_t>;
 
 }  // namespace
 
-// Texts that one call asked for. Touched by the engine's thread alone until `ended` is set.
+// Texts that one call asked for. Touched by the engine's thread alone until `ended` is set; shared, for that
+// thread may still be in set_value() when the caller goes on.
 struct Batch {
   size_t left = 0;
   std::exception_ptr error;
   std::promise<void> ended;
 };
+using SharedBatch = std::shared_ptr<Batch>;
 
 // The one thread that uses the engine.
 class SharedEngine::Work {
@@ -57,14 +59,15 @@ class SharedEngine::Work {
   }
 
   // From here on the engine's thread.
-  void begin(Batch& batch, size_t texts) {
-    batch.left = texts;
-    open_.insert(&batch);
+  void begin(const SharedBatch& batch, size_t texts) {
+    batch->left = texts;
+    open_.insert(batch);
   }
-  void end_one(Batch& batch) {
-    if (--batch.left > 0) return;
-    open_.erase(&batch);
-    batch.ended.set_value();
+  void end_one(const SharedBatch& batch) {
+    if (--batch->left > 0) return;
+    const SharedBatch last = batch;
+    open_.erase(last);
+    last->ended.set_value();
   }
 
   Engine& engine;
@@ -90,7 +93,7 @@ class SharedEngine::Work {
     try {
       return engine.decoder()->step();
     } catch (...) {  // the decoder has dropped every text
-      for (Batch* batch : std::exchange(open_, {})) {
+      for (const SharedBatch& batch : std::exchange(open_, {})) {
         batch->error = std::current_exception();
         batch->ended.set_value();
       }
@@ -102,7 +105,7 @@ class SharedEngine::Work {
   std::mutex mutex_;
   std::condition_variable more_;
   std::deque<std::packaged_task<void()>> jobs_;
-  std::set<Batch*> open_;
+  std::set<SharedBatch> open_;
   bool ended_ = false;
   std::thread thread_;  // last: it uses the others
 };
@@ -134,14 +137,14 @@ class SharedEngine::Handle : public Engine {
     ensure(prompts.size() == options.size(), "every prompt has its options");
     if (prompts.empty()) return;
     if (!work_.engine.decoder()) return work_.run([&] { work_.engine.generate_all(prompts, options, done); });
-    Batch batch;
-    std::future<void> ended = batch.ended.get_future();
+    const auto batch = std::make_shared<Batch>();
+    std::future<void> ended = batch->ended.get_future();
     work_.run([&] {
       work_.begin(batch, prompts.size());
       for (size_t i = 0; i < prompts.size(); ++i) add(batch, prompts[i], options[i], i, done);
     });
     ended.get();
-    if (batch.error) std::rethrow_exception(batch.error);
+    if (batch->error) std::rethrow_exception(batch->error);
   }
 
  private:
@@ -164,21 +167,22 @@ class SharedEngine::Handle : public Engine {
   }
 
   // On the engine's thread. A text whose batch has failed ends with its next token.
-  void add(Batch& batch, const Ids& prompt, GenerateOptions options, size_t number, const TextDone& done) {
-    const auto guarded = [&batch](const auto& call) {
+  void add(const SharedBatch& batch, const Ids& prompt, GenerateOptions options, size_t number,
+           const TextDone& done) {
+    const auto guarded = [batch](const auto& call) {
       try {
         return call();
       } catch (...) {
-        if (!batch.error) batch.error = std::current_exception();
+        if (!batch->error) batch->error = std::current_exception();
         return true;
       }
     };
-    options.should_stop = [&batch, guarded, asked = std::move(options.should_stop)](const Ids& made) {
-      return batch.error || guarded([&] { return asked && asked(made); });
+    options.should_stop = [batch, guarded, asked = std::move(options.should_stop)](const Ids& made) {
+      return batch->error || guarded([&] { return asked && asked(made); });
     };
-    const auto end = [this, &batch, guarded, &done, number](const Ids& made) {
+    const auto end = [this, batch, guarded, &done, number](const Ids& made) {
       guarded([&] {
-        if (!batch.error) done(number, made);
+        if (!batch->error) done(number, made);
         return true;
       });
       work_.end_one(batch);

@@ -32,7 +32,7 @@ fs::path python_packages() {
       },
       &found);
   std::error_code ignored;
-  return fs::canonical(found, ignored).parent_path().parent_path().parent_path();
+  return found.empty() ? fs::path() : fs::canonical(found, ignored).parent_path().parent_path().parent_path();
 }
 
 // Opens the first that opens: its path, or what was wrong with all.
@@ -67,7 +67,8 @@ std::vector<fs::path> te_places(const std::string& named) {
   const fs::path packages = python_packages();
   for (const char* folder : {"transformer_engine/wheel_lib", "transformer_engine"}) {
     std::error_code ignored;
-    if (const fs::path path = packages / folder / kFile; fs::exists(path, ignored)) places.push_back(path);
+    const fs::path path = packages / folder / kFile;
+    if (!packages.empty() && fs::exists(path, ignored)) places.push_back(path);
   }
   places.push_back(kFile);
   return places;

@@ -58,8 +58,8 @@ struct SynthJob {
 // and after it is read back.
 //
 // out/ledger.db holds each source exactly once, with its state (synth/ledger.h). Each is read once to judge
-// it, and once more, if it is worth having, to make its trajectory; one at a time is in memory. summary.json
-// counts them by state and reason under "sources".
+// it, and once more, if it is worth having, to make its trajectory; one at a time is in memory, or one a
+// worker. summary.json counts them by state and reason under "sources".
 Json run_synthesis(const Recipe& recipe, const SynthJob& job);
 
 // Lists and judges the sources, as run_synthesis does first, and makes nothing. Returns the counts by state

@@ -65,24 +65,27 @@ class WorkCrew {
   bool busy() const {
     return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.work.valid(); });
   }
-  // How many orders ended meanwhile.
-  size_t wait_for_room() {
+  // Looks after what is under way: how many orders ended. To be called often.
+  size_t tend() {
     throw_if_stopped();
-    size_t n = collect();
-    while (std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.work.valid(); }))
-      n += wait_for_one();
-    return n;
-  }
-  size_t wait_for_one() {
-    for (auto last = Clock::now();;) {
-      if (const size_t n = collect()) return n;
-      throw_if_stopped();
-      std::this_thread::sleep_for(std::chrono::duration<double>(kLookS));
-      if (Clock::now() - last < std::chrono::duration<double>(kLeaseS / 8)) continue;
-      last = Clock::now();
+    if (Clock::now() - renewed_ > std::chrono::duration<double>(kLeaseS / 8)) {
+      renewed_ = Clock::now();
       for (Slot& slot : slots_)
         if (slot.lease) slot.lease->renew();
     }
+    return collect();
+  }
+  size_t wait_for_one() {
+    for (;;) {
+      if (const size_t n = tend()) return n;
+      std::this_thread::sleep_for(std::chrono::duration<double>(kLookS));
+    }
+  }
+  size_t wait_for_room() {
+    size_t n = tend();
+    while (std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.work.valid(); }))
+      n += wait_for_one();
+    return n;
   }
   void begin(const Order& order, std::unique_ptr<HeldLease> lease) {
     const auto free =
@@ -129,6 +132,7 @@ class WorkCrew {
   std::vector<Slot> slots_;
   const Orders::MakeBy& make_;
   std::atomic<bool> ended_{false};
+  Clock::time_point renewed_ = Clock::now();
 };
 
 fs::path file_of(const fs::path& folder, size_t file) {
