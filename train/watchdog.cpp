@@ -64,7 +64,9 @@ struct Watchdog::State {
   std::string leaving_key() const { return prefix + "leaving"; }
 
   void beat() {
-    store->set(heart(rank), fmt::format("{} (step {}, {})", ++pulses, step.load(), phase.load()));
+    const int64_t at = step;  // none has begun below 0
+    store->set(heart(rank),
+               fmt::format("{} (step {}, {})", ++pulses, at < 0 ? "none" : std::to_string(at), phase.load()));
   }
 
   bool rest(double seconds) {

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
+#include "synth/hygiene/band_index.h"
 #include "synth/hygiene/minhash.h"
 #include "synth/input/tree_hash.h"
 #include "synth/ledger_db.h"
@@ -46,14 +47,13 @@ struct FileJudge::State {
         db(without_old(scratch), Database::Mode::scratch) {
     db.exec(
         "CREATE TABLE kept(id INTEGER PRIMARY KEY, file TEXT, signature BLOB);"
-        "CREATE TABLE hashes(hash TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;"
-        "CREATE TABLE bands(band INTEGER, id INTEGER, PRIMARY KEY(band, id)) WITHOUT ROWID; BEGIN;");
+        "CREATE TABLE hashes(hash TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;");
+    bands = std::make_unique<BandIndex>(db);
+    db.exec("BEGIN;");
     add_kept = std::make_unique<Statement>(db, "INSERT INTO kept VALUES(?, ?, ?)");
     find_kept = std::make_unique<Statement>(db, "SELECT file, signature FROM kept WHERE id = ?");
     add_hash = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO hashes VALUES(?, ?)");
     find_hash = std::make_unique<Statement>(db, "SELECT id FROM hashes WHERE hash = ?");
-    add_band = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO bands VALUES(?, ?)");
-    find_band = std::make_unique<Statement>(db, "SELECT id FROM bands WHERE band = ?");
   }
 
   // The kept file with that id: its name, and its signature if asked for.
@@ -77,13 +77,7 @@ struct FileJudge::State {
   // The earliest of those that are similar enough.
   std::string nearly_equal_to(const FileFact& file) {
     if (!near || file.signature.empty()) return "";
-    std::set<int64_t> compared;
-    for (const uint64_t band : band_keys(file.signature)) {
-      find_band->bind(1, static_cast<int64_t>(band));
-      while (find_band->step()) compared.insert(find_band->number(0));
-      find_band->reset();
-    }
-    for (const int64_t id : compared) {
+    for (const int64_t id : bands->sharing(file.signature)) {
       std::string signature;
       std::string name = name_of(id, &signature);
       if (packed_jaccard(signature, file.signature) >= jaccard) return name;
@@ -95,14 +89,14 @@ struct FileJudge::State {
     ++n_kept;
     add_kept->bind(1, n_kept).bind(2, origin + ":" + file.path).bind_bytes(3, file.signature).run();
     add_hash->bind(1, file.hash).bind(2, n_kept).run();
-    for (const uint64_t band : band_keys(file.signature))
-      add_band->bind(1, static_cast<int64_t>(band)).bind(2, n_kept).run();
+    bands->add(n_kept, file.signature);
   }
 
   bool near;
   double jaccard;
   Database db;
-  std::unique_ptr<Statement> add_kept, find_kept, add_hash, find_hash, add_band, find_band;
+  std::unique_ptr<Statement> add_kept, find_kept, add_hash, find_hash;
+  std::unique_ptr<BandIndex> bands;
   int64_t n_kept = 0;
 };
 

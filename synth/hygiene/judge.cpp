@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "synth/hygiene/band_index.h"
 #include "synth/hygiene/minhash.h"
 #include "synth/input/paths.h"
 #include "synth/ledger_db.h"
@@ -83,27 +84,19 @@ struct Judge::State {
       : config(std::move(c)), ledger(l), db(without_old(scratch), Database::Mode::scratch) {
     db.exec(
         "CREATE TABLE trees(tree TEXT PRIMARY KEY) WITHOUT ROWID;"
-        "CREATE TABLE kept(id INTEGER PRIMARY KEY, place TEXT);"
-        "CREATE TABLE bands(band INTEGER, id INTEGER, PRIMARY KEY(band, id)) WITHOUT ROWID; BEGIN;");
+        "CREATE TABLE kept(id INTEGER PRIMARY KEY, place TEXT);");
+    bands = std::make_unique<BandIndex>(db);
+    db.exec("BEGIN;");
     add_tree = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO trees VALUES(?) RETURNING 1");
     add_kept = std::make_unique<Statement>(db, "INSERT INTO kept VALUES(?, ?)");
     find_kept = std::make_unique<Statement>(db, "SELECT place FROM kept WHERE id = ?");
-    add_band = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO bands VALUES(?, ?)");
-    find_band = std::make_unique<Statement>(db, "SELECT id FROM bands WHERE band = ?");
     if (config.duplicate_files != "keep")
       files = std::make_unique<FileJudge>(config, scratch.string() + ".files");
   }
 
   bool is_near_duplicate(const std::string& signature) {
     if (signature.empty()) return false;
-    const std::vector<uint64_t> bands = band_keys(signature);
-    std::set<int64_t> compared;
-    for (const uint64_t band : bands) {
-      find_band->bind(1, static_cast<int64_t>(band));
-      while (find_band->step()) compared.insert(find_band->number(0));
-      find_band->reset();
-    }
-    for (const int64_t id : compared) {
+    for (const int64_t id : bands->sharing(signature)) {
       find_kept->bind(1, id);
       ensure(find_kept->step(), "a band names a kept repository");
       const std::string place = find_kept->text(0);
@@ -117,14 +110,14 @@ struct Judge::State {
     ++n_kept;
     if (config.near_duplicates == "keep" || row.signature.empty()) return;
     add_kept->bind(1, n_kept).bind(2, row.source.place).run();
-    for (const uint64_t band : band_keys(row.signature))
-      add_band->bind(1, static_cast<int64_t>(band)).bind(2, n_kept).run();
+    bands->add(n_kept, row.signature);
   }
 
   HygieneConfig config;
   Ledger& ledger;
   Database db;
-  std::unique_ptr<Statement> add_tree, add_kept, find_kept, add_band, find_band;
+  std::unique_ptr<Statement> add_tree, add_kept, find_kept;
+  std::unique_ptr<BandIndex> bands;
   std::unique_ptr<FileJudge> files;  // null: files are not judged
   int64_t n_kept = 0;
 };

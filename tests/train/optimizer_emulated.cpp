@@ -1,26 +1,5 @@
 // The GPU's optimizer kernels run thread by thread on the CPU, beside the CPU's own optimizer: the same bits.
-#include <initializer_list>
-#include <type_traits>
-
-#include "tests/model/cuda_emulation.h"
-// The emulation's words must stand before the device code.
-#include "model/cuda/kernels.cuh"
-#include "model/cuda/optimizer.cuh"
-#include "model/ops/gpu_kernels.h"
-
-namespace retrace::model::cuda {
-namespace {
-
-emulation::Dim Grid(int64_t x, int64_t y = 1) {
-  return {static_cast<unsigned>(x), static_cast<unsigned>(y)};
-}
-#define RETRACE_KERNEL(...) __VA_ARGS__
-#define RETRACE_LAUNCH(kernel, grid, threads, shared, ...) \
-  emulation::launch(grid, threads, shared, RETRACE_KERNEL kernel, __VA_ARGS__)
-#include "model/cuda/launch.inc"
-
-}  // namespace
-}  // namespace retrace::model::cuda
+#include "tests/model/cuda_emulated_launch.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
