@@ -49,6 +49,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   void add(uint64_t amount = 1);
+  void part(double amount);            // of what is under way: counted beside what is done
   void note(const std::string& text);  // shown at the end of the line, e.g. "loss 3.21"
 
  private:

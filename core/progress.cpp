@@ -67,6 +67,13 @@ void show_live_line(const std::string& line) {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+// What is slow is told by the minute or by the hour.
+std::string rate_text(double per_second, const std::string& unit) {
+  if (per_second >= 0.1 || per_second <= 0) return format_count(per_second) + " " + unit + "/s";
+  if (per_second >= 0.1 / 60) return format_count(per_second * 60) + " " + unit + "/min";
+  return format_count(per_second * 3600) + " " + unit + "/h";
+}
+
 constexpr std::chrono::milliseconds kSilent{2000}, kLivePeriod{250}, kPlainPeriod{15000};
 
 }  // namespace
@@ -76,6 +83,7 @@ struct Progress::State {
   uint64_t total = 0;
   Clock::time_point start = Clock::now();
   std::atomic<uint64_t> done{0};
+  std::atomic<double> part{0};
   std::mutex mutex;  // guards note and stop
   std::condition_variable wake;
   std::string note;
@@ -85,7 +93,7 @@ struct Progress::State {
   double elapsed_s() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
   std::string line() {
-    const double count = static_cast<double>(done.load()), seconds = elapsed_s();
+    const double count = static_cast<double>(done.load()) + part.load(), seconds = elapsed_s();
     const double rate = seconds > 0 ? count / seconds : 0;
     std::string text = fmt::format("{}: {}", what, format_count(count));
     if (total > 0)
@@ -93,7 +101,7 @@ struct Progress::State {
                           100 * count / static_cast<double>(total));
     else
       text += " " + unit;
-    text += fmt::format(", {} {}/s", format_count(rate), unit);
+    text += ", " + rate_text(rate, unit);
     if (total > 0 && count > 0 && count < static_cast<double>(total))
       text += ", ETA " + format_duration((static_cast<double>(total) - count) / rate);
     return with_note(text);
@@ -101,9 +109,9 @@ struct Progress::State {
 
   std::string closing_line() {
     const double count = static_cast<double>(done.load()), seconds = elapsed_s();
-    return with_note(fmt::format("{}: {} {} in {} ({} {}/s)", what, format_count(count), unit,
-                                 format_duration(seconds), format_count(seconds > 0 ? count / seconds : 0),
-                                 unit));
+    return with_note(fmt::format("{}: {} {} in {} ({})", what, format_count(count), unit,
+                                 format_duration(seconds),
+                                 rate_text(seconds > 0 ? count / seconds : 0, unit)));
   }
 
   std::string with_note(std::string text) {
@@ -157,6 +165,10 @@ Progress::~Progress() {
 
 void Progress::add(uint64_t amount) {
   state_->done.fetch_add(amount, std::memory_order_relaxed);
+}
+
+void Progress::part(double amount) {
+  state_->part.store(amount, std::memory_order_relaxed);
 }
 
 void Progress::note(const std::string& text) {

@@ -54,9 +54,9 @@ void Gathering::run(const std::function<void()>& then) {
   first_rank_does(job_.ranks, key_ + "listed", timeout_s_, [&] { list(); });
   const Orders orders(items_ / "read");
   orders.share(
-      job_.ranks, key_ + "read/", "reading repositories",
-      [&](const Order& order) { return fs::exists(facts_file(order)); },
-      [&](const Order& order, const auto& tick) { read(order, tick); });
+      job_.ranks, key_ + "read/", "reading repositories", "groups",
+      [&](const Order& order) { return fs::exists(facts_file(order)); }, 1,
+      [&](size_t, const Order& order, const auto& tick, const auto&) { read(order, tick); });
   meet(job_.ranks, key_ + "all-read", timeout_s_);
   first_rank_does(job_.ranks, key_ + "judged", timeout_s_, [&] {
     record(orders);

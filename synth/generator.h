@@ -3,6 +3,7 @@
 // main agent's own knowledge of the repository: the generator makes them from all of it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ class Generator {
   virtual std::string fill(const SlotRequest& request) = 0;
   // Requests that do not depend on one another's texts. Default: fill() for each.
   virtual std::vector<Draft> fill_all(const std::vector<SlotRequest>& requests);
+  // Called whenever fill_all() has settled one more request; may be empty.
+  std::function<void()> settled;
 };
 
 // Without an LLM: sentences from structure, names, signatures, docstrings and comments. Deterministic in the

@@ -24,11 +24,13 @@ std::string search_text(const Recipe& recipe) {
 
 }  // namespace
 
-ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models)
+ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models,
+                     const ItemMaker* beside)
     : job_(job),
       config_(recipe.get<SynthConfig>()),
       template_(make_template_generator()),
-      models_(recipe, job.out, job.ranks, fmt::format("synth/{}/http", job.round), models.writer),
+      models_(recipe, job.out, job.ranks, fmt::format("synth/{}/http", job.round), models.writer,
+              beside ? &beside->models_ : nullptr),
       generator_(models_.generator() ? models_.generator() : template_.get()),
       weights_name_(models_.scorer() ? models_.scorer()->name() : job.weights_name) {
   const auto run = recipe.get<RunConfig>();
@@ -64,7 +66,8 @@ Json ItemMaker::models() const {
           {"preset", scorer_ ? options_.config.preset : "none"}};
 }
 
-MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& tick) {
+MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& tick,
+                         const std::function<void(double)>& part) {
   const Structure structure = analyse(snapshot);
   SimulateOptions simulation;
   simulation.read_budget_bytes = static_cast<uint64_t>(config_.read_budget_kib) << 10;
@@ -82,6 +85,9 @@ MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& 
                {"preset", scorer_ ? options_.config.preset : "none"},
                {"seed", options_.seed}};
   models_.open_item(snapshot.tree_hash, tick);
+  int64_t texts = 0, all_texts = std::ssize(t.slots);
+  if (scorer_) all_texts += candidates_of(t, options_.config);
+  generator_->settled = [&] { part(static_cast<double>(++texts) / static_cast<double>(all_texts)); };
   fill_slots(t, snapshot, structure, *generator_, options_.seed);
   Json search = empty_search_summary();
   if (scorer_) {
@@ -90,6 +96,7 @@ MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& 
     for (const std::string& line : result.candidates) item.candidates += line + "\n";
     search = std::move(result.summary);
   }
+  generator_->settled = nullptr;
   const int64_t contaminated = job_.contamination ? drop_contaminated(t, *job_.contamination) : 0;
   item.summary = item_summary(t, snapshot, search);
   if (contaminated > 0) item.summary["dropped"]["contaminated_thoughts"] = contaminated;

@@ -22,11 +22,15 @@ struct MadeItem {
 
 class ItemMaker {
  public:
-  ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models);
-  // Before the first item; all ranks meet here if language models are asked.
+  // `beside`: that of another thread of this rank; language models are asked together with it.
+  ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models,
+            const ItemMaker* beside = nullptr);
+  // Before the first item, by one thread of each rank; all ranks meet here if language models are asked.
   void start() { models_.start(); }
-  // `tick` is called before each scoring and while answers are waited for.
-  MadeItem make(const Snapshot& snapshot, const std::function<void()>& tick);
+  // `tick` is called before each scoring and while answers are waited for, `part` with how much is done
+  // (0 to 1).
+  MadeItem make(const Snapshot& snapshot, const std::function<void()>& tick,
+                const std::function<void(double)>& part);
   // One rank, once every item is made: puts together what the items were answered.
   void publish() { models_.publish(); }
 

@@ -47,10 +47,11 @@ StageModels::StageModels(const Recipe& recipe, CurrentWeights current)
   if (is_folder(search.judge) && !fs::is_directory(resolve_path(search.judge)))
     throw Error(Code::recipe, fmt::format("search.judge is no folder: {}", search.judge),
                 "none, previous, ppm, or a Hugging Face folder", "search.judge");
-  writes_ = recipe.get<SynthConfig>().generator == "local";
+  const std::string kind = recipe.get<SynthConfig>().generator;
+  writes_ = kind == "local";
+  if (writes_ || kind == "http" || (search.preset != "none" && search.scorer == "http"))
+    n_workers_ = static_cast<size_t>(generator.repositories);
   if (!writes_) return;
-  const bool asks_http = search.preset != "none" && search.scorer == "http";
-  n_workers_ = asks_http ? 1 : static_cast<size_t>(generator.repositories);
   if (generator.weights.empty() && !has_weights)
     throw Error(Code::recipe, "synth.generator = \"local\" has no weights to write with",
                 "name a Hugging Face folder; random weights cannot write", "generator.weights");

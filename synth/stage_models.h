@@ -36,8 +36,8 @@ class StageModels {
   void name(SynthJob& job);
   // Before load(): the judge's weights, where the recipe names none itself.
   void judge_by(std::unique_ptr<model::Engine> engine, std::shared_ptr<const data::Tokenizer> tokenizer);
-  // Loads it. One engine where the same weights write and score. Where weights in this process write, several
-  // workers share the engines (generator.repositories).
+  // Loads it. One engine where the same weights write and score. Where a language model is asked, here or
+  // over HTTP, several workers share the engines (generator.repositories).
   void load(SynthJob& job);
   bool searches() const { return searches_; }  // with the current weights
 

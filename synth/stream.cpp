@@ -59,13 +59,14 @@ class StreamStage {
       maker_.start();
       std::vector<std::unique_ptr<ItemMaker>> more;  // beside the first
       for (size_t i = 1; i < job_.workers.size(); ++i)
-        more.push_back(std::make_unique<ItemMaker>(recipe_, job_, job_.workers[i]));
+        more.push_back(std::make_unique<ItemMaker>(recipe_, job_, job_.workers[i], &maker_));
       const Orders orders(items_ / "make");
       orders.share(
           job_.ranks, prefix_ + "lease/", fmt::format("synthesis, round {}", job_.round),
+          maker_.is_slow() ? "repositories" : "groups",
           [&](const Order& order) { return fs::exists(item_file(order, ".summary.jsonl")); }, 1 + more.size(),
-          [&](size_t worker, const Order& order, const auto& tick) {
-            make(worker == 0 ? maker_ : *more[worker - 1], order, tick);
+          [&](size_t worker, const Order& order, const auto& tick, const auto& part) {
+            make(worker == 0 ? maker_ : *more[worker - 1], order, tick, part);
           });
     }
     meet(job_.ranks, prefix_ + "met", timeout_s_);
@@ -127,7 +128,7 @@ class StreamStage {
     publish_file(items_ / kHead, to_text({{"key", key_}, {"records", n_records}, {"finished", finished}}));
   }
 
-  void make(ItemMaker& maker, const Order& order, const std::function<void()>& tick) {
+  void make(ItemMaker& maker, const Order& order, const Orders::Tick& tick, const Orders::Part& part) {
     const fs::path traj = item_file(order, ".traj");
     make_folders(traj.parent_path());
     TrajectoryWriter writer(traj);
@@ -135,7 +136,10 @@ class StreamStage {
     for (size_t i = 0; i < order.sources.size(); ++i) {
       tick();
       const Snapshot snapshot = take(order.sources[i], order.trees.at(i), order.duplicates.at(i));
-      const MadeItem made = maker.make(snapshot, tick);
+      const auto so_far = [&](double done) {
+        part((static_cast<double>(i) + done) / static_cast<double>(order.sources.size()));
+      };
+      const MadeItem made = maker.make(snapshot, tick, so_far);
       writer.add(made.trajectory);
       candidates += made.candidates;
       summaries += to_text(made.summary) + "\n";

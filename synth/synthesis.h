@@ -41,7 +41,7 @@ struct SynthJob {
   std::string fold = "train";                      // train | dev | test
   SynthModels models;
   // The same models once more for each repository that a rank makes at once, each used by one thread. Empty:
-  // one at a time, with `models`. No language model is asked over HTTP then.
+  // one at a time, with `models`.
   std::vector<SynthModels> workers;
   const Contamination* contamination = nullptr;  // files and thoughts in it are dropped; may be null
   Ranks ranks;

@@ -49,11 +49,12 @@ std::unique_ptr<HeldLease> take_lease(Coordinator* coordinator, const std::strin
   return std::make_unique<HeldLease>(coordinator, key, holder);
 }
 
-// Orders under way on this rank. One worker works in the caller's thread; several have threads of their own,
-// while the caller's renews their leases.
+// Orders under way on this rank, and their progress. One worker works in the caller's thread; several have
+// threads of their own, while the caller's renews their leases.
 class WorkCrew {
  public:
-  WorkCrew(size_t workers, const Orders::MakeBy& make) : slots_(workers), make_(make) {}
+  WorkCrew(size_t workers, const Orders::Make& make, Progress& progress)
+      : slots_(workers), make_(make), progress_(progress) {}
   ~WorkCrew() {
     ended_ = true;
     for (Slot& slot : slots_)
@@ -62,51 +63,34 @@ class WorkCrew {
   WorkCrew(const WorkCrew&) = delete;
   WorkCrew& operator=(const WorkCrew&) = delete;
 
-  bool busy() const {
-    return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.work.valid(); });
+  void wait_for_room() {
+    look_after();
+    while (std::all_of(slots_.begin(), slots_.end(), is_busy)) rest_and_look_after();
   }
-  // Looks after what is under way: how many orders ended. To be called often.
-  size_t tend() {
-    throw_if_stopped();
-    if (Clock::now() - renewed_ > std::chrono::duration<double>(kLeaseS / 8)) {
-      renewed_ = Clock::now();
-      for (Slot& slot : slots_)
-        if (slot.lease) slot.lease->renew();
-    }
-    return collect();
-  }
-  size_t wait_for_one() {
-    for (;;) {
-      if (const size_t n = tend()) return n;
-      std::this_thread::sleep_for(std::chrono::duration<double>(kLookS));
-    }
-  }
-  size_t wait_for_room() {
-    size_t n = tend();
-    while (std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.work.valid(); }))
-      n += wait_for_one();
-    return n;
+  void wait_for_all() {
+    while (std::any_of(slots_.begin(), slots_.end(), is_busy)) rest_and_look_after();
   }
   void begin(const Order& order, std::unique_ptr<HeldLease> lease) {
-    const auto free =
-        std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.work.valid(); });
+    const auto free = std::find_if_not(slots_.begin(), slots_.end(), is_busy);
     const auto worker = static_cast<size_t>(free - slots_.begin());
     if (slots_.size() == 1) {
-      make_(worker, order, [&] {
+      const auto tick = [&] {
         throw_if_stopped();
         if (lease) lease->renew();
-      });
-      std::promise<void> made;
-      made.set_value();
-      free->work = made.get_future();
+      };
+      make_(worker, order, tick, [&](double part) { progress_.part(part); });
+      progress_.part(0);
+      progress_.add();
       return;
     }
     free->lease = std::move(lease);
+    free->part = 0;
     free->work = std::async(std::launch::async, [this, worker, order] {
-      make_(worker, order, [this] {
+      const auto tick = [this] {
         throw_if_stopped();
         if (ended_) throw Error(Code::interrupted, "another repository of this rank failed");
-      });
+      };
+      make_(worker, order, tick, [this, worker](double part) { slots_[worker].part = part; });
     });
   }
 
@@ -115,22 +99,38 @@ class WorkCrew {
   struct Slot {
     std::future<void> work;
     std::unique_ptr<HeldLease> lease;
+    std::atomic<double> part{0};
   };
+  static bool is_busy(const Slot& slot) { return slot.work.valid(); }
 
-  size_t collect() {
-    size_t n = 0;
+  void rest_and_look_after() {
+    std::this_thread::sleep_for(std::chrono::duration<double>(kLookS));
+    look_after();
+  }
+  void look_after() {
+    throw_if_stopped();
+    if (Clock::now() - renewed_ > std::chrono::duration<double>(kLeaseS / 8)) {
+      renewed_ = Clock::now();
+      for (Slot& slot : slots_)
+        if (slot.lease) slot.lease->renew();
+    }
+    double parts = 0;
     for (Slot& slot : slots_) {
-      if (!slot.work.valid() || slot.work.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+      if (!is_busy(slot)) continue;
+      if (slot.work.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        parts += slot.part;
         continue;
+      }
       slot.lease.reset();
       slot.work.get();
-      ++n;
+      progress_.add();
     }
-    return n;
+    progress_.part(parts);
   }
 
   std::vector<Slot> slots_;
-  const Orders::MakeBy& make_;
+  const Orders::Make& make_;
+  Progress& progress_;
   std::atomic<bool> ended_{false};
   Clock::time_point renewed_ = Clock::now();
 };
@@ -207,18 +207,12 @@ void Orders::each(const std::function<void(const Order&)>& use) const {
 }
 
 void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const std::string& what,
-                   const std::function<bool(const Order&)>& is_done, const Make& make) const {
-  share(ranks, lease_prefix, what, is_done, 1,
-        [&](size_t, const Order& order, const std::function<void()>& tick) { make(order, tick); });
-}
-
-void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const std::string& what,
-                   const std::function<bool(const Order&)>& is_done, size_t workers,
-                   const MakeBy& make) const {
-  Progress progress(what, size_, "groups");
+                   const std::string& unit, const std::function<bool(const Order&)>& is_done, size_t workers,
+                   const Make& make) const {
+  Progress progress(what, size_, unit);
   const std::string holder = fmt::format("{}:{}", host_name(), ranks.rank);
   Coordinator* const leases = ranks.size > 1 ? ranks.coordinator : nullptr;
-  WorkCrew crew(workers, make);
+  WorkCrew crew(workers, make, progress);
   const size_t n_files = counts_.size();
   const size_t first_file = n_files * static_cast<size_t>(ranks.rank) / static_cast<size_t>(ranks.size);
   std::vector<size_t> left = counts_;  // neither done nor taken up here
@@ -235,7 +229,7 @@ void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const st
         const size_t at = (i + offset) % orders.size();
         if (done[file][at]) continue;
         const Order& order = orders[at];
-        progress.add(crew.wait_for_room());
+        crew.wait_for_room();
         if (is_done(order)) {
           progress.add();
         } else {
@@ -253,7 +247,7 @@ void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const st
     }
     if (!moved && all_left > 0) std::this_thread::sleep_for(std::chrono::duration<double>(kPollS));
   }
-  while (crew.busy()) progress.add(crew.wait_for_one());
+  crew.wait_for_all();
 }
 
 }  // namespace retrace::synth

@@ -41,17 +41,18 @@ class Orders {
   size_t size() const { return size_; }
   void each(const std::function<void(const Order&)>& use) const;  // in the sequence of writing
 
-  // Every order once, by whoever holds its lease. `make` gets a function that renews the lease. A rank that
-  // finds nothing free waits for the others: if one is lost, its leases run out and its orders are taken
-  // over.
-  // With several workers the rank holds as many orders at once, each made by a thread of its own; `make` is
-  // told which worker it is. An error ends the others at their next tick and is thrown when they have ended.
-  using Make = std::function<void(const Order&, const std::function<void()>& tick)>;
-  using MakeBy = std::function<void(size_t worker, const Order&, const std::function<void()>& tick)>;
+  // Every order once, by whoever holds its lease. `make` gets a function that renews the lease, to be called
+  // often, and one that shows how much of the order is done (0 to 1). A rank that finds nothing free waits
+  // for the others: if one is lost, its leases run out and its orders are taken over. `progress` and `unit`
+  // name what is shown meanwhile. With several workers the rank holds as many orders at once, each made by a
+  // thread of its own; `make` is told which worker it is. An error ends the others at their next tick and is
+  // thrown when they have ended.
+  using Tick = std::function<void()>;
+  using Part = std::function<void(double)>;
+  using Make = std::function<void(size_t worker, const Order&, const Tick& tick, const Part& part)>;
   void share(const Ranks& ranks, const std::string& lease_prefix, const std::string& progress,
-             const std::function<bool(const Order&)>& is_done, const Make& make) const;
-  void share(const Ranks& ranks, const std::string& lease_prefix, const std::string& progress,
-             const std::function<bool(const Order&)>& is_done, size_t workers, const MakeBy& make) const;
+             const std::string& unit, const std::function<bool(const Order&)>& is_done, size_t workers,
+             const Make& make) const;
 
  private:
   std::vector<Order> load(size_t file) const;

@@ -1,6 +1,5 @@
 // Collectives over Gloo. A reduce-scatter is an all-to-all followed by additions in rank order: it moves what
 // a ring moves, and its sums do not depend on the ring. An all-reduce is that and an all-gather.
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
@@ -12,6 +11,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "core/error.h"
+#include "model/ops/parallel.h"
 #include "train/adamw.h"
 #include "train/collectives.h"
 #include "train/patient_wait.h"
@@ -24,8 +24,8 @@ using Work = c10::intrusive_ptr<c10d::Work>;
 constexpr auto kPatience = std::chrono::milliseconds(100);
 
 void add_in_parallel(const float* values, int64_t n, float* sum) {
-  at::parallel_for(0, n, 1 << 18,
-                   [&](int64_t begin, int64_t end) { add_into(values + begin, end - begin, sum + begin); });
+  model::parallel_rows(
+      n, 1 << 18, [&](int64_t begin, int64_t end) { add_into(values + begin, end - begin, sum + begin); });
 }
 
 class Gloo final : public Collectives {

@@ -27,15 +27,25 @@ std::vector<fs::path> item_files(const fs::path& items) {
   return out;
 }
 
-// One model asked over HTTP: its money and its servers.
+// The servers of one model as all threads of a rank see them.
+struct Servers {
+  Servers(const EndpointOptions& options, const BudgetLimits& limits, const Ranks& ranks,
+          const std::string& key)
+      : budget(limits, ranks.size > 1 ? ranks.coordinator : nullptr, key + "/" + options.role),
+        admission(admission_options(options)) {}
+  Budget budget;
+  Admission admission;
+};
+
+// One model asked over HTTP by one thread.
 struct Backend {
   Backend(const EndpointOptions& options, const BudgetLimits& limits, Evidence& evidence, const Ranks& ranks,
-          const std::string& key)
+          const std::string& key, const Backend* beside)
       : role(options.role),
-        budget(limits, ranks.size > 1 ? ranks.coordinator : nullptr, key + "/" + options.role),
-        endpoints(options, evidence, budget) {}
+        servers(beside ? beside->servers : std::make_shared<Servers>(options, limits, ranks, key)),
+        endpoints(options, evidence, servers->budget, servers->admission) {}
   std::string role;
-  Budget budget;
+  std::shared_ptr<Servers> servers;
   Endpoints endpoints;
 };
 
@@ -62,7 +72,7 @@ struct Backends::State {
 };
 
 Backends::Backends(const Recipe& recipe, const fs::path& out, const Ranks& ranks, const std::string& key,
-                   const LocalWriter* writer)
+                   const LocalWriter* writer, const Backends* beside)
     : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.out = out;
@@ -74,13 +84,17 @@ Backends::Backends(const Recipe& recipe, const fs::path& out, const Ranks& ranks
   const bool generates = kind == "http", writes = kind == "local";
   const auto search = recipe.get<SearchConfig>();
   const bool scores = search.scorer == "http" && search.preset != "none";
+  const auto backend = [&](const auto& config, std::unique_ptr<Backend> State::*which) {
+    const Backend* other = beside ? ((*beside->state_).*which).get() : nullptr;
+    s.*which = std::make_unique<Backend>(endpoint_options(config), budget_limits(config), *s.evidence, ranks,
+                                         key, other);
+  };
   if (generates || writes || scores) s.evidence = std::make_unique<Evidence>(out / "evidence.db");
   if (generates) {
     const auto config = recipe.get<GeneratorConfig>();
     const Prompts prompts = load_prompts(config.prompts);
     s.identity += "generator " + generator_identity(config, prompts) + "\n";
-    s.generator_backend =
-        std::make_unique<Backend>(endpoint_options(config), budget_limits(config), *s.evidence, ranks, key);
+    backend(config, &State::generator_backend);
     s.generator = std::make_unique<HttpGenerator>(config, prompts, s.generator_backend->endpoints);
   }
   if (writes) {
@@ -100,8 +114,7 @@ Backends::Backends(const Recipe& recipe, const fs::path& out, const Ranks& ranks
       throw Error(Code::recipe, "the scorer's tokenizer is not named",
                   "the folder of the model that is served", "scorer.tokenizer");
     auto tokenizer = data::load_tokenizer(resolve_path(config.tokenizer));
-    s.scorer_backend =
-        std::make_unique<Backend>(endpoint_options(config), budget_limits(config), *s.evidence, ranks, key);
+    backend(config, &State::scorer_backend);
     s.scorer = std::make_unique<HttpScorer>(config, std::move(tokenizer), search.max_context,
                                             s.scorer_backend->endpoints, *s.evidence);
     s.identity += fmt::format("scorer {} {}\n", s.scorer->name(), config.attempts);
@@ -136,7 +149,7 @@ void Backends::start() {
     const auto spent = spent_in(databases);
     for (Backend* b : s.backends()) {
       const auto found = spent.find(b->role);
-      b->budget.start(found == spent.end() ? Usage{} : found->second);
+      b->servers->budget.start(found == spent.end() ? Usage{} : found->second);
     }
   });
 }

@@ -22,9 +22,10 @@ struct LocalWriter;
 class Backends {
  public:
   // `out`: the stage's folder; items live in out/items, what was published in out/evidence.db. `writer`: the
-  // weights of synth.generator = "local", else null.
+  // weights of synth.generator = "local", else null. `beside`: those of another thread of this rank, with
+  // which these share what is known of the servers, and the budgets.
   Backends(const Recipe& recipe, const std::filesystem::path& out, const Ranks& ranks, const std::string& key,
-           const LocalWriter* writer);
+           const LocalWriter* writer, const Backends* beside = nullptr);
   ~Backends();
 
   Generator* generator();  // null unless synth.generator is "http" or "local"
@@ -34,7 +35,8 @@ class Backends {
   // Hash of the local generator's weights; "" without one, or where they are not loaded.
   const std::string& writer_weights() const;
 
-  void start();  // before the first item: counts what was spent; all ranks meet here
+  // Before the first item, by one thread of each rank: counts what was spent. All ranks meet here.
+  void start();
   void open_item(const std::string& name, std::function<void()> tick);
   // Ends the item: {evidence_root, counts}; null where no language model is asked.
   Json close_item();

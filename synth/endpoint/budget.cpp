@@ -33,12 +33,17 @@ Budget::Count Budget::from_text(const std::string& text) {
 }
 
 void Budget::start(const Usage& already_spent) {
-  count_ = {already_spent, {}};
-  if (coordinator_) coordinator_->set(key_, to_text(count_));
+  const Count count = {already_spent, {}};
+  if (coordinator_) return coordinator_->set(key_, to_text(count));
+  const std::lock_guard lock(mutex_);
+  count_ = count;
 }
 
 bool Budget::update(const std::function<bool(Count&)>& change) {
-  if (!coordinator_) return change(count_);
+  if (!coordinator_) {
+    const std::lock_guard lock(mutex_);
+    return change(count_);
+  }
   for (;;) {
     const auto seen = coordinator_->get(key_);
     ensure(seen.has_value(), "a shared budget was started");

@@ -1,8 +1,9 @@
 // A budget of tokens and money that stops before it is passed: a request is let through only if even its
-// worst case fits beside all that is spent or under way, on every rank.
+// worst case fits beside all that is spent or under way, on every rank. Thread-safe.
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <string>
 
 #include "core/coordinator.h"
@@ -43,6 +44,7 @@ class Budget {
   BudgetLimits limits_;
   Coordinator* coordinator_;
   std::string key_;
+  std::mutex mutex_;  // guards count_
   Count count_;
 };
 

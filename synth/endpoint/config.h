@@ -31,8 +31,9 @@ struct GeneratorConfig {
             .choices({"auto", "chatml", "llama3"}),
         field("batch", &G::batch, "local: texts decoded together; changes no text").range(1, 32),
         field("repositories", &G::repositories,
-              "local: repositories that a rank makes at once, so that their texts fill its batches; changes "
-              "no text")
+              "Repositories that a rank makes at once where a language model is asked, so that their texts "
+              "fill "
+              "its batches; changes no text")
             .range(1, 64),
         field("api", &G::api, "chat: /v1/chat/completions; completions: /v1/completions, for base models")
             .choices({"chat", "completions"}),

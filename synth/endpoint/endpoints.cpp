@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <deque>
 
 #include "core/error.h"
 #include "core/http.h"
 #include "core/log.h"
-#include "core/random.h"
+#include "core/signals.h"
 #include "core/text.h"
 #include "synth/endpoint/http_rules.h"
 
@@ -19,9 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
-constexpr double kPollS = 0.25, kLongestBackoffS = 8, kDecrease = 0.75;
-constexpr int kIncreaseAfter = 25;  // good answers in a row
-constexpr int kFailuresInARow = 3;  // of connections, until the endpoint rests
+constexpr double kPollS = 0.25;
+constexpr double kRoomS = 0.02;  // how often a look is taken whether another thread's request has ended
 
 Time later(double seconds) {
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
@@ -35,15 +33,6 @@ std::string base_url(std::string url) {
   if (url.ends_with("/v1")) url.resize(url.size() - 3);
   return url;
 }
-
-struct Endpoint {
-  std::string url;
-  double limit = 1;
-  int64_t under_way = 0;
-  int good = 0, failures = 0;  // in a row
-  Time not_before = Clock::now();
-  bool checked = false, given_up = false;
-};
 
 struct Job {
   size_t index = 0;
@@ -60,16 +49,17 @@ struct Endpoints::State {
   EndpointOptions options;
   Evidence& evidence;
   Budget& budget;
+  Admission& admission;
   std::string key;
-  std::vector<Endpoint> endpoints;
-  size_t turn = 0;
-  uint64_t draws = 0;
+  std::vector<std::string> urls;
+  std::vector<bool> checked, given_up;
 
-  State(EndpointOptions o, Evidence& e, Budget& b) : options(std::move(o)), evidence(e), budget(b) {}
+  State(EndpointOptions o, Evidence& e, Budget& b, Admission& a)
+      : options(std::move(o)), evidence(e), budget(b), admission(a) {}
 
   // Only now are servers and key needed.
   void before_the_first_request() {
-    if (endpoints.empty())
+    if (urls.empty())
       throw Error(Code::recipe, fmt::format("no endpoint of the {} is named", options.role),
                   "for example [\"http://127.0.0.1:8000\"]", options.role + ".endpoints");
     if (options.api_key_env.empty() || !key.empty()) return;
@@ -82,16 +72,9 @@ struct Endpoints::State {
     key = found;
   }
 
-  double backoff_s(int64_t tries) {
-    const double base =
-        std::min(kLongestBackoffS, options.backoff_s * std::pow(2.0, static_cast<double>(tries)));
-    const uint64_t stream = static_cast<uint64_t>(Clock::now().time_since_epoch().count());
-    return base * (1 - 0.25 * Random(stream, ++draws).uniform());
-  }
-
   HttpRequest request(size_t endpoint, const Ask& ask) const {
     HttpRequest r;
-    r.url = endpoints[endpoint].url + ask.path;
+    r.url = urls[endpoint] + ask.path;
     r.body = ask.body;
     r.headers = {"Content-Type: application/json", "Accept: application/json"};
     r.bearer = key;
@@ -107,55 +90,18 @@ struct Endpoints::State {
         "what is done is kept; raise the budget and start again to go on", options.role + ".budget_tokens");
   }
   Error gone(size_t endpoint, const std::string& why) const {
-    return Error(Code::network, fmt::format("no answer from {}: {}", endpoints[endpoint].url, why),
+    return Error(Code::network, fmt::format("no answer from {}: {}", urls[endpoint], why),
                  "what is done is kept; see that the server runs, then start again",
                  options.role + ".endpoints");
   }
   Error refusal(size_t endpoint, const HttpResult& r) const {
     const bool moved = r.status >= 300 && r.status < 400;
     const bool access = r.status == 401 || r.status == 403;
-    return Error(Code::recipe,
-                 fmt::format("{} refuses the request: {}", endpoints[endpoint].url, describe(r)),
+    return Error(Code::recipe, fmt::format("{} refuses the request: {}", urls[endpoint], describe(r)),
                  moved    ? "redirects are not followed; name the server's own address"
                  : access ? fmt::format("is the right variable named in {}.api_key_env?", options.role)
                           : "does the server speak this API, and know this model?",
                  options.role + (access ? ".api_key_env" : ".endpoints"));
-  }
-
-  // After an attempt failed: how long this request rests, and what it means for the endpoint.
-  double rest_s(Endpoint& e, const HttpResult& r, int64_t tries) {
-    const auto asked = retry_after_s(r);
-    e.good = 0;
-    const bool busy = r.failure == HttpFailure::none && (r.status == 429 || r.status == 503);
-    if (busy) {
-      // One wave of refusals is one sign: what was sent before it says nothing new.
-      if (Clock::now() >= e.not_before) e.limit = std::max(1.0, e.limit * kDecrease);
-      e.not_before = later(std::min(options.max_wait_s, asked.value_or(options.cool_down_s)));
-    } else if (r.failure != HttpFailure::none) {
-      const bool down = r.failure == HttpFailure::refused || e.failures >= kFailuresInARow;
-      if (down) e.not_before = later(backoff_s(e.failures));
-      ++e.failures;
-    }
-    return asked ? std::min(options.max_wait_s, *asked) : backoff_s(tries);
-  }
-
-  void went_well(Endpoint& e) {
-    e.failures = 0;
-    if (++e.good < kIncreaseAfter) return;
-    e.good = 0;
-    e.limit = std::min(static_cast<double>(options.max_in_flight), e.limit + 1);
-  }
-
-  // The next in turn that takes a request now.
-  std::optional<size_t> free_endpoint() {
-    for (size_t i = 0; i < endpoints.size(); ++i) {
-      const size_t at = (turn + i) % endpoints.size();
-      const Endpoint& e = endpoints[at];
-      if (e.given_up || Clock::now() < e.not_before || e.under_way >= static_cast<int64_t>(e.limit)) continue;
-      turn = at + 1;
-      return at;
-    }
-    return std::nullopt;
   }
 
   StoredAnswer stored(const HttpResult& r, const Ask& ask) const {
@@ -172,12 +118,17 @@ class Exchange {
  public:
   Exchange(Endpoints::State& state, const Endpoints& owner, const Endpoints::Answered& answered)
       : s_(state), owner_(owner), answered_(answered) {}
+  ~Exchange() {
+    for (const auto& [ticket, job] : under_way_) s_.admission.leave(job.endpoint);
+  }
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
 
   void run(std::vector<Ask> asks) {
-    for (Endpoint& e : s_.endpoints) e.given_up = false;
+    s_.given_up.assign(s_.urls.size(), false);
     for (size_t i = 0; i < asks.size(); ++i) submit(i, std::move(asks[i]));
     while (!waiting_.empty() || !under_way_.empty()) {
-      if (owner_.tick) owner_.tick();
+      tick();
       if (!fatal_) start_what_can();
       if (fatal_ && under_way_.empty()) throw *fatal_;
       for (const HttpResult& result : client_.wait(wait_s())) finished(result);
@@ -186,6 +137,17 @@ class Exchange {
   }
 
  private:
+  // Whoever ends the work waits for the answers under way, which are paid for; a stop signal does not.
+  void tick() {
+    if (!owner_.tick) return;
+    try {
+      owner_.tick();
+    } catch (const Error& error) {
+      if (stop_signal() != 0) throw;
+      if (!fatal_) fatal_ = error;
+    }
+  }
+
   // From evidence at once, else into the queue; an answer may lead to another question.
   void submit(size_t index, Ask ask) {
     for (;;) {
@@ -212,19 +174,29 @@ class Exchange {
         ++at;
         continue;
       }
-      const auto endpoint = s_.free_endpoint();
-      if (!endpoint || !checked(*endpoint) || !start(waiting_[at], *endpoint)) return;
+      const auto endpoint = s_.admission.enter(s_.given_up);
+      if (!endpoint) return;
+      bool started = false;
+      try {
+        started = checked(*endpoint) && start(waiting_[at], *endpoint);
+      } catch (...) {
+        s_.admission.leave(*endpoint);
+        throw;
+      }
+      if (!started) {
+        s_.admission.leave(*endpoint);
+        return;
+      }
       waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
     }
   }
 
   // Runs the preflight once.
   bool checked(size_t at) {
-    Endpoint& e = s_.endpoints[at];
-    if (e.checked || !owner_.preflight) return true;
+    if (s_.checked[at] || !owner_.preflight) return true;
     try {
       owner_.preflight(at);
-      return e.checked = true;
+      return s_.checked[at] = true;
     } catch (const Error& error) {
       if (error.code() == Code::interrupted) throw;
       lost(at, error);
@@ -234,9 +206,9 @@ class Exchange {
 
   // A server that does not answer is given up while there are others.
   void lost(size_t at, const Error& error) {
-    s_.endpoints[at].given_up = error.code() == Code::network;
-    const auto usable = [](const Endpoint& e) { return !e.given_up; };
-    if (error.code() == Code::network && std::any_of(s_.endpoints.begin(), s_.endpoints.end(), usable))
+    s_.given_up[at] = error.code() == Code::network;
+    const bool others = std::count(s_.given_up.begin(), s_.given_up.end(), false) > 0;
+    if (error.code() == Code::network && others)
       warn("{}; its work goes to the others", error.message());
     else if (!fatal_)
       fatal_ = error;
@@ -251,7 +223,6 @@ class Exchange {
     short_of_budget_ = false;
     job.spending = s_.evidence.will_spend(s_.options.role, job.ask.most);
     job.endpoint = endpoint;
-    ++s_.endpoints[endpoint].under_way;
     const uint64_t ticket = client_.start(s_.request(endpoint, job.ask));
     under_way_.emplace(ticket, std::move(job));
     return true;
@@ -260,23 +231,20 @@ class Exchange {
   // Until something can be started; what ends meanwhile ends the wait too.
   double wait_s() const {
     if (fatal_ || waiting_.empty() || short_of_budget_) return kPollS;
-    double job_s = kPollS, endpoint_s = kPollS;
+    double job_s = kPollS;
     for (const Job& job : waiting_) job_s = std::min(job_s, seconds_until(job.not_before));
-    for (const Endpoint& e : s_.endpoints)
-      if (!e.given_up && e.under_way < static_cast<int64_t>(e.limit))
-        endpoint_s = std::min(endpoint_s, seconds_until(e.not_before));
-    return std::clamp(std::max(job_s, endpoint_s), 0.001, kPollS);
+    const double endpoint_s = s_.admission.rest_s(s_.given_up);
+    return std::clamp(std::max(job_s, endpoint_s), kRoomS, kPollS);
   }
 
   void finished(const HttpResult& result) {
     auto node = under_way_.extract(result.ticket);
     ensure(!node.empty(), "a result belongs to a request");
     Job job = std::move(node.mapped());
-    Endpoint& e = s_.endpoints[job.endpoint];
-    --e.under_way;
+    s_.admission.leave(job.endpoint);
     short_of_budget_ = false;
     if (whole(result) || result.failure == HttpFailure::too_large) {
-      s_.went_well(e);
+      s_.admission.went_well(job.endpoint);
       const StoredAnswer answer = s_.stored(result, job.ask);
       s_.evidence.record(job.hash, job.ask.attempt, answer, job.spending);
       s_.budget.settle(job.ask.most, answer.usage);
@@ -286,16 +254,17 @@ class Exchange {
     const Usage cost = may_have_cost(result) ? job.ask.most : Usage{};
     s_.evidence.settle(job.spending, cost);
     s_.budget.settle(job.ask.most, cost);
-    const double rest = s_.rest_s(e, result, job.tries);
+    const double rest = s_.admission.failed(job.endpoint, result, job.tries);
     if (!may_pass(result)) {
       if (!fatal_) fatal_ = s_.refusal(job.endpoint, result);
-    } else if (++job.tries > s_.options.retries || e.failures > s_.options.retries) {
+    } else if (++job.tries > s_.options.retries ||
+               s_.admission.failures_in_a_row(job.endpoint) > s_.options.retries) {
       lost(job.endpoint, s_.gone(job.endpoint, describe(result)));
       job.not_before = Clock::now();
       job.tries = 0;
       if (!fatal_) waiting_.push_front(std::move(job));
     } else {
-      debug("{}: {}; again in {:.1f} s", e.url, describe(result), rest);
+      debug("{}: {}; again in {:.1f} s", s_.urls[job.endpoint], describe(result), rest);
       job.not_before = later(rest);
       waiting_.push_front(std::move(job));  // before what was never tried
     }
@@ -313,24 +282,27 @@ class Exchange {
 
 }  // namespace
 
-Endpoints::Endpoints(EndpointOptions options, Evidence& evidence, Budget& budget)
-    : state_(std::make_unique<State>(std::move(options), evidence, budget)) {
+AdmissionOptions admission_options(const EndpointOptions& o) {
+  return {o.urls.size(), o.max_in_flight, o.backoff_s, o.cool_down_s, o.max_wait_s};
+}
+
+Endpoints::Endpoints(EndpointOptions options, Evidence& evidence, Budget& budget, Admission& admission)
+    : state_(std::make_unique<State>(std::move(options), evidence, budget, admission)) {
   State& s = *state_;
   for (const std::string& url : s.options.urls) {
     if (!url.starts_with("http://") && !url.starts_with("https://"))
       throw Error(Code::recipe, fmt::format("'{}' is no http address", url), "",
                   s.options.role + ".endpoints");
-    Endpoint e;
-    e.url = base_url(url);
-    e.limit = static_cast<double>(s.options.max_in_flight);
-    s.endpoints.push_back(std::move(e));
+    s.urls.push_back(base_url(url));
   }
+  s.checked.assign(s.urls.size(), false);
+  s.given_up = s.checked;
 }
 
 Endpoints::~Endpoints() = default;
 
 const std::string& Endpoints::url(size_t endpoint) const {
-  return state_->endpoints.at(endpoint).url;
+  return state_->urls.at(endpoint);
 }
 
 void Endpoints::ask_all(std::vector<Ask> asks, const Answered& answered) {
@@ -363,8 +335,7 @@ StoredAnswer Endpoints::ask_directly(size_t endpoint, const Ask& ask) {
     if (good) return answer;
     if (!may_pass(result)) throw s.refusal(endpoint, result);
     if (tries >= s.options.retries) throw s.gone(endpoint, describe(result));
-    for (const Time until = later(s.rest_s(s.endpoints[endpoint], result, tries));
-         seconds_until(until) > 0;) {
+    for (const Time until = later(s.admission.failed(endpoint, result, tries)); seconds_until(until) > 0;) {
       if (tick) tick();
       client.wait(std::min(kPollS, seconds_until(until)));
     }

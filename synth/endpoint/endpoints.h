@@ -1,6 +1,7 @@
-// Requests to one or more HTTP servers of the same model: taken in turn, admitted by additive increase and
-// multiplicative decrease, retried with back-off, paid from a budget, and answered from evidence where the
-// same was asked before. One thread; answers are given to the caller as they come.
+// Requests to one or more HTTP servers of the same model: taken in turn as they admit, retried with back-off,
+// paid from a budget, and answered from evidence where the same was asked before. One thread; answers are
+// given to the caller as they come. Several threads that ask the same servers have one of these each, and
+// share budget and admission.
 #pragma once
 
 #include <functional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "synth/endpoint/admission.h"
 #include "synth/endpoint/budget.h"
 #include "synth/endpoint/evidence.h"
 
@@ -30,14 +32,17 @@ struct Ask {
   Usage most;              // what it can cost at most
 };
 
+AdmissionOptions admission_options(const EndpointOptions& options);
+
 class Endpoints {
  public:
   // Endpoints and key are looked at when the first request is to be sent: Error{recipe} where one is missing.
-  // `evidence` and `budget` must outlive this.
-  Endpoints(EndpointOptions options, Evidence& evidence, Budget& budget);
+  // `admission` is of the same endpoints; evidence, budget and admission must outlive this.
+  Endpoints(EndpointOptions options, Evidence& evidence, Budget& budget, Admission& admission);
   ~Endpoints();
 
-  // Called often while waiting; may throw to stop.
+  // Called often while waiting; may throw to stop: nothing more is asked, what is under way is waited for,
+  // unless a stop signal came.
   std::function<void()> tick;
   // Called once for each endpoint before its first request, with its number; throws to refuse the server.
   std::function<void(size_t)> preflight;

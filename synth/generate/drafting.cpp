@@ -23,11 +23,13 @@ std::string plain_prompt(const Prompt& prompt) {
 }
 
 Drafting::Drafting(const GeneratorConfig& config, std::string author,
-                   const std::vector<SlotRequest>& requests, Counts& counts)
+                   const std::vector<SlotRequest>& requests, Counts& counts,
+                   const std::function<void()>& settled)
     : config_(config),
       author_(std::move(author)),
       requests_(requests),
       counts_(counts),
+      settled_(settled),
       drafts_(requests.size()),
       given_up_(requests.size()),
       attempts_(requests.size(), 0) {}
@@ -42,18 +44,20 @@ std::optional<int> Drafting::take(size_t i, const StoredAnswer& answer) {
     checked.problem = answer.status == 0 ? "oversized" : fmt::format("http_{}", answer.status);
   if (checked.problem.empty()) {
     drafts_[i] = {std::move(checked.text), author_};
+    if (settled_) settled_();
     return std::nullopt;
   }
   ++counts_["refused_" + checked.problem];
   debug("an answer of the generator is refused: {}", checked.problem);
   // A request that the server finds wrong is wrong with another seed too.
   if (answer.status < 400 && ++attempts_[i] < config_.attempts) return attempts_[i];
-  given_up_[i] = checked.problem;
+  give_up(i, checked.problem);
   return std::nullopt;
 }
 
 void Drafting::give_up(size_t i, const std::string& problem) {
   given_up_[i] = problem;
+  if (settled_) settled_();
 }
 
 std::vector<Draft> Drafting::drafts() {

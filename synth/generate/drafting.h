@@ -4,6 +4,7 @@
 // generator.on_failure says.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,9 +21,10 @@ using Counts = std::map<std::string, int64_t>;
 
 class Drafting {
  public:
-  // The arguments must outlive this; `author` is noted with texts that the model wrote.
+  // The arguments must outlive this; `author` is noted with texts that the model wrote, `settled` (if any) is
+  // called for each request that take() or give_up() settles.
   Drafting(const GeneratorConfig& config, std::string author, const std::vector<SlotRequest>& requests,
-           Counts& counts);
+           Counts& counts, const std::function<void()>& settled);
   // What came for request i. Returns the attempt to ask for next, or nothing: it is settled.
   std::optional<int> take(size_t i, const StoredAnswer& answer);
   void give_up(size_t i, const std::string& problem);
@@ -33,6 +35,7 @@ class Drafting {
   std::string author_;
   const std::vector<SlotRequest>& requests_;
   Counts& counts_;
+  const std::function<void()>& settled_;
   std::vector<Draft> drafts_;
   std::vector<std::string> given_up_;
   std::vector<int> attempts_;

@@ -53,7 +53,7 @@ Ask HttpGenerator::ask_for(const SlotRequest& r, int attempt) const {
 }
 
 std::vector<Draft> HttpGenerator::fill_all(const std::vector<SlotRequest>& requests) {
-  Drafting drafting(config_, name(), requests, counts_);
+  Drafting drafting(config_, name(), requests, counts_, settled);
   std::vector<Ask> asks;
   for (const SlotRequest& r : requests) asks.push_back(ask_for(r, 0));
   endpoints_.ask_all(std::move(asks), [&](size_t i, const StoredAnswer& answer) -> std::optional<Ask> {

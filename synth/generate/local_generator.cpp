@@ -106,7 +106,7 @@ void LocalGenerator::answer_all(std::vector<Asked>& asked) {
 
 std::vector<Draft> LocalGenerator::fill_all(const std::vector<SlotRequest>& requests) {
   ensure(writer_.engine != nullptr, "weights are loaded before anything is written");
-  Drafting drafting(config_, name(), requests, counts_);
+  Drafting drafting(config_, name(), requests, counts_, settled);
   const int64_t limit = writer_.engine->config().max_position_embeddings;
   std::vector<Asked> asked;
   for (size_t i = 0; i < requests.size(); ++i) {

@@ -204,7 +204,10 @@ SlotRequest slot_request(const Trajectory& t, const Snapshot& snapshot, const St
 
 std::vector<Draft> Generator::fill_all(const std::vector<SlotRequest>& requests) {
   std::vector<Draft> out;
-  for (const SlotRequest& r : requests) out.push_back({fill(r), name()});
+  for (const SlotRequest& r : requests) {
+    out.push_back({fill(r), name()});
+    if (settled) settled();
+  }
   return out;
 }
 

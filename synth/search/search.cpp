@@ -25,6 +25,15 @@ constexpr int kLeakOrder = 8;
 constexpr double kLeastMargin = 1e-6;     // nats a token: below any engine's rounding
 constexpr size_t kListedRejections = 40;  // of a repository
 
+// At most max_slots of them, evenly spread; 0: all.
+std::vector<ThoughtPlace> spread(const std::vector<ThoughtPlace>& all, int64_t max_slots) {
+  const auto most = static_cast<size_t>(max_slots);
+  if (most == 0 || all.size() <= most) return all;
+  std::vector<ThoughtPlace> out;
+  for (size_t i = 0; i < most; ++i) out.push_back(all[i * all.size() / most]);
+  return out;
+}
+
 class Search {
  public:
   Search(Trajectory& t, const Snapshot& snapshot, const Structure& structure, Generator& generator,
@@ -43,7 +52,7 @@ class Search {
 
   SearchResult run() {
     const std::vector<ThoughtPlace> all = thought_places(t_, static_cast<uint64_t>(config_.target_bytes));
-    const std::vector<ThoughtPlace> places = spread(all);
+    const std::vector<ThoughtPlace> places = spread(all, config_.max_slots);
     count("thoughts", static_cast<int64_t>(all.size()));
     summary_["not_searched"]["max_slots"] = all.size() - places.size();
     ContextWalk walk(t_, options_.style);
@@ -60,15 +69,6 @@ class Search {
   }
 
  private:
-  // At most max_slots of them, evenly spread.
-  std::vector<ThoughtPlace> spread(const std::vector<ThoughtPlace>& all) const {
-    const auto most = static_cast<size_t>(config_.max_slots);
-    if (most == 0 || all.size() <= most) return all;
-    std::vector<ThoughtPlace> out;
-    for (size_t i = 0; i < most; ++i) out.push_back(all[i * all.size() / most]);
-    return out;
-  }
-
   void count(const char* key, int64_t by = 1) { summary_[key] = summary_[key].get<int64_t>() + by; }
 
   std::vector<ScoreResult> score(const ContextWalk& walk, std::vector<std::string> texts, bool none = false) {
@@ -370,6 +370,12 @@ SearchResult search_thoughts(Trajectory& t, const Snapshot& snapshot, const Stru
                              Generator& generator, Scorer& scorer, Scorer* judge,
                              const SearchOptions& options) {
   return Search(t, snapshot, structure, generator, scorer, judge, options).run();
+}
+
+int64_t candidates_of(const Trajectory& t, const SearchConfig& config) {
+  const std::vector<ThoughtPlace> places =
+      spread(thought_places(t, static_cast<uint64_t>(config.target_bytes)), config.max_slots);
+  return std::ssize(places) * config.iterations * config.candidates;
 }
 
 }  // namespace retrace::synth

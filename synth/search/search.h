@@ -36,6 +36,9 @@ SearchResult search_thoughts(Trajectory& t, const Snapshot& snapshot, const Stru
                              Generator& generator, Scorer& scorer, Scorer* judge,
                              const SearchOptions& options);
 
+// How many candidates that will ask the generator for, at most.
+int64_t candidates_of(const Trajectory& t, const SearchConfig& config);
+
 Json empty_search_summary();
 void add_search_summary(Json& total, const Json& one);
 // Adds the ratios (nats per byte, their standard errors, tokens computed) to a sum.

@@ -108,6 +108,15 @@ TEST_CASE("progress: silent when short, then lines, and one at the end", "[unit]
       std::regex("[0-9:]+ pack: 50/100 files \\(50%\\), 2[0-9]\\.[0-9] files/s, ETA 2\\.[0-9]s, loss 3.21\n"
                  "[0-9:]+ between\n[0-9:]+ pack: 100 files in 2\\.[0-9]s \\(4[0-9]\\.[0-9] files/s\\), loss "
                  "3.21\n")));
+  const std::string slow = logged({}, [] {
+    Progress progress("search", 400, "repositories");
+    progress.part(0.2);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2400));
+    progress.part(0);
+  });
+  REQUIRE(std::regex_match(
+      slow, std::regex("[0-9:]+ search: 0\\.2/400 repositories \\(0%\\), [56]\\.[0-9] repositories/min, ETA "
+                       "[0-9hm]+\n[0-9:]+ search: 0 repositories in 2\\.[0-9]s \\(0 repositories/s\\)\n")));
   const std::string live = logged(terminal, work);
   REQUIRE(live.find("\r\033[Kpack: 50/100 files") != std::string::npos);
   // The live line is cleared before another line and shown again after it; the last one ends the display.

@@ -50,11 +50,12 @@ const std::vector<Snapshot>& snapshots() {
   return all;
 }
 
-Json run_stage(const fs::path& out, const Recipe& recipe) {
+Json run_stage(const fs::path& out, const Recipe& recipe, size_t workers = 1) {
   setenv(kKeyVariable, kKey, 1);
   SynthJob job;
   job.out = out;
   slice_of_snapshots(&job, snapshots(), {0, 1});
+  if (workers > 1) job.workers.resize(workers);
   return run_synthesis(recipe, job);
 }
 
@@ -136,6 +137,28 @@ TEST_CASE("http generator: every slot is asked for once, and a replay needs no s
   files.erase("evidence.db");
   again.erase("evidence.db");
   REQUIRE(again == files);
+}
+
+TEST_CASE("http generator: repositories made at once share what the server admits, and change no byte",
+          "[unit]") {
+  std::vector<std::map<std::string, std::string>> files;
+  std::vector<int> at_once;
+  for (const auto& [workers, most] : {std::pair(1, 32), std::pair(2, 32), std::pair(2, 3)}) {
+    const TempFolder folder;
+    const LoopbackServer server([](const Received& r, Connection& c) {
+      c.pause(0.05);
+      c.ok(chat_answer(text_for(r), 100, 20));
+    });
+    run_stage(folder.path(), recipe_for(server.url(), {{"generator.max_in_flight", std::to_string(most)}}),
+              static_cast<size_t>(workers));
+    REQUIRE(server.received().size() == slots_in(folder.path()));
+    REQUIRE(server.most_at_once() <= most);
+    at_once.push_back(server.most_at_once());
+    files.push_back(results_in(folder.path()));
+    files.back().erase("evidence.db");
+    REQUIRE(files.back() == files.front());
+  }
+  REQUIRE(at_once[1] > at_once[0]);
 }
 
 TEST_CASE("Retry-After is seconds, milliseconds or a date, and anything else is unsaid", "[unit]") {

@@ -75,13 +75,15 @@ struct Setup {
     config.retries = 2;
     config.backoff_s = 0.01;
     evidence.open(folder.path() / "one.evidence.db");
-    endpoints = std::make_unique<Endpoints>(endpoint_options(config), evidence, budget);
+    admission = std::make_unique<Admission>(admission_options(endpoint_options(config)));
+    endpoints = std::make_unique<Endpoints>(endpoint_options(config), evidence, budget, *admission);
     scorer = std::make_unique<HttpScorer>(config, byte_tokenizer(), 4096, *endpoints, evidence);
   }
   TempFolder folder;
   ScorerConfig config;
   Evidence evidence;
   Budget budget;
+  std::unique_ptr<Admission> admission;
   std::unique_ptr<Endpoints> endpoints;
   std::unique_ptr<HttpScorer> scorer;
 };

@@ -1,4 +1,5 @@
-// One budget for all ranks: reserved before a request is sent, settled after, never passed by their sum.
+// One budget for all ranks and for the repositories that each makes at once: reserved before a request is
+// sent, settled after, never passed by their sum.
 #include <catch2/catch_test_macros.hpp>
 #include <numeric>
 #include <thread>
@@ -44,8 +45,13 @@ Recipe recipe_for(const std::string& url, const std::vector<Override>& overrides
   return recipe;
 }
 
+struct Crew {
+  int ranks, workers;  // workers: repositories at once on each rank
+};
+
 // What each rank ended with: 0, or an exit status.
-std::vector<int> run_ranks(int n_ranks, const fs::path& out, const Recipe& recipe) {
+std::vector<int> run_ranks(const Crew& crew, const fs::path& out, const Recipe& recipe) {
+  const int n_ranks = crew.ranks;
   const auto coordinator = make_in_process_coordinator();
   std::vector<int> statuses(static_cast<size_t>(n_ranks), 0);
   std::vector<std::thread> threads;
@@ -55,6 +61,7 @@ std::vector<int> run_ranks(int n_ranks, const fs::path& out, const Recipe& recip
       job.out = out;
       slice_of_snapshots(&job, snapshots(), {0, 1, 2, 3, 4});
       job.ranks = {rank, n_ranks, coordinator.get()};
+      if (crew.workers > 1) job.workers.resize(static_cast<size_t>(crew.workers));
       try {
         run_synthesis(recipe, job);
       } catch (const Error& error) {
@@ -104,16 +111,17 @@ TEST_CASE("a budget says what fits, what may fit later, and what never will", "[
   REQUIRE(dear.reserve({1, 0}) == Room::later);
 }
 
-TEST_CASE("ranks share one budget of tokens or money: their sum never passes it", "[dist]") {
+TEST_CASE("ranks and repositories at once share one budget of tokens or money: their sum never passes it",
+          "[dist]") {
   const TempFolder calm;
   std::map<std::string, std::string> expected;
   {
     const LoopbackServer server(metered());
-    REQUIRE(run_ranks(1, calm.path(), recipe_for(server.url())) == std::vector<int>{0});
+    REQUIRE(run_ranks({1, 1}, calm.path(), recipe_for(server.url())) == std::vector<int>{0});
     expected = results_in(calm.path());
     expected.erase("evidence.db");
   }
-  for (const int n_ranks : {2, 3}) {
+  for (const Crew crew : {Crew{2, 1}, Crew{3, 1}, Crew{1, 3}, Crew{2, 2}}) {
     for (const bool money : {false, true}) {
       const TempFolder folder;
       const LoopbackServer server(metered());
@@ -123,17 +131,17 @@ TEST_CASE("ranks share one budget of tokens or money: their sum never passes it"
         keys = {{"generator.budget_usd", "0.3"},
                 {"generator.usd_per_million_input", "10"},
                 {"generator.usd_per_million_output", "10"}};
-      INFO(n_ranks << " ranks, " << (money ? "money" : "tokens"));
-      for (const int status : run_ranks(n_ranks, folder.path(), recipe_for(server.url(), keys)))
+      INFO(crew.ranks << " ranks, " << crew.workers << " workers, " << (money ? "money" : "tokens"));
+      for (const int status : run_ranks(crew, folder.path(), recipe_for(server.url(), keys)))
         REQUIRE(status == 4);
       REQUIRE(charged(server) <= limit);
       REQUIRE(charged(server) > limit / 2);
       const size_t before = server.received().size();
       // What is spent counts in the next start too, and nothing of it is asked again.
-      for (const int status : run_ranks(n_ranks, folder.path(), recipe_for(server.url(), keys)))
+      for (const int status : run_ranks(crew, folder.path(), recipe_for(server.url(), keys)))
         REQUIRE(status == 4);
       REQUIRE(charged(server) <= limit);
-      run_ranks(n_ranks, folder.path(), recipe_for(server.url()));
+      run_ranks(crew, folder.path(), recipe_for(server.url()));
       auto files = results_in(folder.path());
       files.erase("evidence.db");
       REQUIRE(files == expected);
