@@ -1,5 +1,7 @@
 #include "synth/item_maker.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
@@ -87,7 +89,9 @@ MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& 
   models_.open_item(snapshot.tree_hash, tick);
   int64_t texts = 0, all_texts = std::ssize(t.slots);
   if (scorer_) all_texts += candidates_of(t, options_.config);
-  generator_->settled = [&] { part(static_cast<double>(++texts) / static_cast<double>(all_texts)); };
+  generator_->settled = [&] {
+    part(std::min(1.0, static_cast<double>(++texts) / static_cast<double>(all_texts)));
+  };
   fill_slots(t, snapshot, structure, *generator_, options_.seed);
   Json search = empty_search_summary();
   if (scorer_) {

@@ -13,6 +13,8 @@ namespace retrace::synth {
 
 namespace {
 
+constexpr size_t kLongestErrorBytes = size_t{1} << 16;
+constexpr const char* kOfAnswers[] = {"choices", "text", "output_ids", "meta_info"};
 constexpr int64_t kBelievable = int64_t{1} << 40;  // tokens that a server may claim
 
 std::optional<double> number(const std::map<std::string, std::string>& headers, const char* name) {
@@ -38,6 +40,15 @@ std::optional<double> http_date(const std::map<std::string, std::string>& header
   return std::nullopt;
 }
 
+// A server or a gateway that failed inside, and said so in the body of a 200.
+bool is_error_body(const std::string& body) {
+  if (body.size() > kLongestErrorBytes || body.find("\"error\"") == std::string::npos) return false;
+  const Json json = Json::parse(body, nullptr, false);
+  if (!json.is_object() || !json.contains("error") || json["error"].is_null()) return false;
+  return std::none_of(std::begin(kOfAnswers), std::end(kOfAnswers),
+                      [&](const char* key) { return json.contains(key); });
+}
+
 }  // namespace
 
 std::optional<double> retry_after_s(const HttpResult& result) {
@@ -50,8 +61,9 @@ std::optional<double> retry_after_s(const HttpResult& result) {
 }
 
 bool whole(const HttpResult& r) {
-  return r.failure == HttpFailure::none &&
-         (r.status == 200 || r.status == 400 || r.status == 413 || r.status == 422);
+  if (r.failure != HttpFailure::none) return false;
+  if (r.status == 200) return !is_error_body(r.body);
+  return r.status == 400 || r.status == 413 || r.status == 422;
 }
 
 bool may_pass(const HttpResult& r) {
@@ -59,7 +71,8 @@ bool may_pass(const HttpResult& r) {
   const auto said = r.headers.find("x-should-retry");
   if (said != r.headers.end() && (said->second == "true" || said->second == "false"))
     return said->second == "true";
-  return r.status == 408 || r.status == 409 || r.status == 425 || r.status == 429 || r.status >= 500;
+  return r.status == 200 || r.status == 408 || r.status == 409 || r.status == 425 || r.status == 429 ||
+         r.status >= 500;
 }
 
 bool may_have_cost(const HttpResult& r) {

@@ -12,8 +12,10 @@ namespace retrace::synth {
 // retry-after-ms, else Retry-After: seconds, or a date (RFC 9110), which is reckoned from the server's own
 // Date where it says one; 0 if that has passed. What is neither counts as unsaid.
 std::optional<double> retry_after_s(const HttpResult& result);
-bool whole(const HttpResult& result);  // an answer to keep: 200, 400, 413, 422
-// Connection errors, 408, 409, 425, 429 and 5xx; x-should-retry, where the server says it, wins.
+// An answer to keep: 200 (but not one whose body is an error and nothing else), 400, 413, 422.
+bool whole(const HttpResult& result);
+// Of what is not whole: connection errors, an error told with 200, 408, 409, 425, 429 and 5xx;
+// x-should-retry, where the server says it, wins.
 bool may_pass(const HttpResult& result);
 // Whether the server may have worked, and charged, for an answer that did not come.
 bool may_have_cost(const HttpResult& result);

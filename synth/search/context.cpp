@@ -21,11 +21,12 @@ uint64_t window_end(const std::string& content, uint64_t begin, uint64_t end, ui
 
 }  // namespace
 
-std::vector<ThoughtPlace> thought_places(const Trajectory& t, uint64_t target_bytes) {
+std::vector<ThoughtPlace> thought_places(const Trajectory& t, uint64_t target_bytes, bool also_unwritten) {
   std::vector<ThoughtPlace> out;
   for (size_t i = 0; i < t.slots.size(); ++i) {
     const Slot& slot = t.slots[i];
-    if (t.steps[static_cast<size_t>(slot.step)].kind != Kind::think || slot.initial.empty()) continue;
+    if (t.steps[static_cast<size_t>(slot.step)].kind != Kind::think) continue;
+    if (slot.initial.empty() && !also_unwritten) continue;
     auto at = static_cast<size_t>(slot.step) + 1;
     const int agent = t.steps[static_cast<size_t>(slot.step)].agent;
     while (at < t.steps.size() && t.steps[at].agent == agent && t.steps[at].kind != Kind::write) ++at;

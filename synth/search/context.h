@@ -18,8 +18,10 @@ struct ThoughtPlace {
 };
 
 // Every filled thought that a non-empty write of its agent follows, in document order. The target is cut to
-// `target_bytes`, at a line if one ends in its second half.
-std::vector<ThoughtPlace> thought_places(const Trajectory& t, uint64_t target_bytes);
+// `target_bytes`, at a line if one ends in its second half. `also_unwritten`: thoughts that are not filled
+// yet too.
+std::vector<ThoughtPlace> thought_places(const Trajectory& t, uint64_t target_bytes,
+                                         bool also_unwritten = false);
 
 // Walks the places in order; each step is rendered once, under the slots chosen by then. A slot may change
 // only before its step has been passed.

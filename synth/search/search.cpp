@@ -374,7 +374,7 @@ SearchResult search_thoughts(Trajectory& t, const Snapshot& snapshot, const Stru
 
 int64_t candidates_of(const Trajectory& t, const SearchConfig& config) {
   const std::vector<ThoughtPlace> places =
-      spread(thought_places(t, static_cast<uint64_t>(config.target_bytes)), config.max_slots);
+      spread(thought_places(t, static_cast<uint64_t>(config.target_bytes), true), config.max_slots);
   return std::ssize(places) * config.iterations * config.candidates;
 }
 

@@ -36,7 +36,7 @@ SearchResult search_thoughts(Trajectory& t, const Snapshot& snapshot, const Stru
                              Generator& generator, Scorer& scorer, Scorer* judge,
                              const SearchOptions& options);
 
-// How many candidates that will ask the generator for, at most.
+// How many candidates that will ask the generator for, at most, also before the slots are filled.
 int64_t candidates_of(const Trajectory& t, const SearchConfig& config);
 
 Json empty_search_summary();

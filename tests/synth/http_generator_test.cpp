@@ -204,6 +204,8 @@ TEST_CASE("http generator: rude servers cost retries, never work, and each job i
         return c.drop();
       case 5:
         return c.answer(503, "", "retry-after-ms: 20\r\n");
+      case 6:
+        return c.ok({{"error", {{"message", "the engine is dead"}, {"code", 500}}}});
       case 7:
         return r.number < 20 ? c.hang() : c.answer(408, "");
       default: {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "synth/generate/simulate.h"
 #include "synth/search/context.h"
 #include "synth/search/gates.h"
 #include "synth/search/search.h"
@@ -67,6 +68,26 @@ SearchResult search_with(Scorer& scorer, const SearchConfig& config, Trajectory&
 }
 
 }  // namespace
+
+TEST_CASE("how many candidates a search will ask for is known before a word is written", "[unit]") {
+  const Repository r = make_repository();
+  for (const int64_t max_slots : {0, 2}) {
+    SearchOptions options;
+    options.config.max_slots = max_slots;
+    options.config.iterations = 2;
+    Trajectory t = simulate(r.snapshot, r.structure, {});
+    const int64_t expected = candidates_of(t, options.config);
+    REQUIRE(expected > 0);
+    const auto generator = make_template_generator();
+    fill_slots(t, r.snapshot, r.structure, *generator, options.seed);
+    REQUIRE(candidates_of(t, options.config) == expected);
+    int64_t settled = 0;
+    generator->settled = [&] { ++settled; };
+    FixedScorer scorer;
+    search_thoughts(t, r.snapshot, r.structure, *generator, scorer, nullptr, options);
+    REQUIRE(settled == expected);
+  }
+}
 
 TEST_CASE("an accepted thought makes the code likelier, and nothing else is chosen", "[unit]") {
   const Run run = search({});
