@@ -12,7 +12,7 @@ namespace retrace::synth {
 
 namespace {
 
-constexpr size_t kLongestTokenName = 64;
+constexpr size_t kLongestTokenName = 64, kLongestMark = 40;
 constexpr const char* kReasoningEnd = "</think>";
 
 // The names that chat templates give to control tokens. A slot could not carry them as tokens, but a model
@@ -24,6 +24,21 @@ bool has_control_token(const std::string& text) {
   }
   for (const char* name : {"<s>", "</s>", "[INST]", "[/INST]", "<start_of_turn>", "<end_of_turn>", "<think>"})
     if (text.find(name) != std::string::npos) return true;
+  return false;
+}
+
+// The marks around quotations, also where a model says them after in words of its own: "[file 0123456789ab:
+// ".
+bool repeats_marks(const std::string& text) {
+  if (text.find(kQuoteMark) != std::string::npos) return true;
+  for (size_t at = text.find('['); at != std::string::npos; at = text.find('[', at + 1)) {
+    const size_t colon = text.find_first_of(":]", at);
+    if (colon == std::string::npos || text[colon] != ':' || colon < at + kQuoteMarkDigits ||
+        colon > at + kLongestMark)
+      continue;
+    const std::string_view digits(text.data() + colon - kQuoteMarkDigits, kQuoteMarkDigits);
+    if (digits.find_first_not_of("0123456789abcdef") == std::string_view::npos) return true;
+  }
   return false;
 }
 
@@ -70,7 +85,7 @@ CheckedAnswer check_answer(const std::string& body, const AnswerRules& rules) {
     text.erase(0, end + std::string_view(kReasoningEnd).size());
   if (has_control_token(text)) return {"", "control_token"};
   if (longest_code_block(text) > rules.max_code_lines) return {"", "code"};
-  if (text.find(kQuoteMark) != std::string::npos) return {"", "echo"};
+  if (repeats_marks(text)) return {"", "echo"};
   text = fit_for_slot(text);
   if (text.empty()) return {"", "empty"};
   if (finish == "length") {

@@ -74,8 +74,8 @@ std::string front(const std::string& text, size_t most) {
 
 // Between two marks that the text cannot contain.
 std::string fenced(const std::string& title, const std::string& text) {
-  std::string mark = sha256_hex(text).substr(0, 12);
-  while (text.find(mark) != std::string::npos) mark = sha256_hex(mark + text).substr(0, 12);
+  std::string mark = sha256_hex(text).substr(0, kQuoteMarkDigits);
+  while (text.find(mark) != std::string::npos) mark = sha256_hex(mark + text).substr(0, kQuoteMarkDigits);
   return fmt::format("{0}{1}: {2}]\n{3}\n{0}{1}: end]", kQuoteMark, mark, title, text);
 }
 

@@ -21,6 +21,7 @@ Prompts load_prompts(const std::string& folder);
 
 // How the marks around a quotation begin: an answer that holds them repeats its prompt.
 inline constexpr const char* kQuoteMark = "[data ";
+inline constexpr size_t kQuoteMarkDigits = 12;  // hexadecimal, that follow
 
 struct Prompt {
   std::string system, user;

@@ -89,4 +89,9 @@ TEST_CASE("answers: reasoning is left out, a cut answer ends at a sentence", "[u
   REQUIRE(check_answer(R"({"choices": [{"text": " Fine. "}]})", {false, 6000, 3}).text == "Fine.");
   answer = chat_answer("As [data 0123456789ab: file tree] says, I write it.");
   REQUIRE(check_answer(to_text(answer), {}).problem == "echo");
+  for (const char* echo : {"[file 9f6955362199: end]\n\nA parser.", "It says [0123456789ab: end] there."})
+    REQUIRE(check_answer(to_text(chat_answer(echo)), {}).problem == "echo");
+  for (const char* plain :
+       {"A [list of 12: things] follows.", "[x] 9f6955362199: a commit.", "See [1]: it is"})
+    REQUIRE(check_answer(to_text(chat_answer(plain)), {}).problem.empty());
 }
