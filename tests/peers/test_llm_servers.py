@@ -105,7 +105,9 @@ def vllm(servers, model, work, dtype):
     port = free_port()
     words = [servers / "vllm/bin/python3", "-m", "vllm.entrypoints.openai.api_server", "--model", model,
              "--served-model-name", "smollm2", "--port", port, "--max-model-len", 4096, "--dtype", dtype,
-             "--enforce-eager", "--api-key", KEY]
+             "--enforce-eager", "--api-key", KEY,
+             # It dies of a prompt taken in parts for an answer with a seed: a CPU's random generator has no offset.
+             "--no-enable-chunked-prefill", "--max-num-batched-tokens", 8192]
     return Server(words, port, work / f"vllm-{dtype}.log", VLLM_CPU_KVCACHE_SPACE="1")
 
 
