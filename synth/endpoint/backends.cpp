@@ -8,6 +8,7 @@
 #include "core/run_config.h"
 #include "core/signals.h"
 #include "synth/config.h"
+#include "synth/endpoint/options.h"
 #include "synth/generate/http_generator.h"
 #include "synth/generate/local_generator.h"
 #include "synth/search/http_scorer.h"

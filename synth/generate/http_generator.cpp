@@ -73,22 +73,4 @@ std::string generator_identity(const GeneratorConfig& c, const Prompts& prompts)
                      c.max_response_mib, prompts.fingerprint, c.dtype.empty() ? "" : " " + c.dtype);
 }
 
-EndpointOptions endpoint_options(const GeneratorConfig& c) {
-  EndpointOptions out;
-  out.role = GeneratorConfig::kSection;
-  out.urls = c.endpoints;
-  out.api_key_env = c.api_key_env;
-  out.connect_timeout_s = c.connect_timeout_s;
-  out.timeout_s = c.timeout_s;
-  out.retries = c.retries;
-  out.backoff_s = c.backoff_s;
-  out.max_in_flight = c.max_in_flight;
-  out.max_response_mib = c.max_response_mib;
-  return out;
-}
-
-BudgetLimits budget_limits(const GeneratorConfig& c) {
-  return {c.budget_tokens, c.budget_usd, c.usd_per_million_input, c.usd_per_million_output};
-}
-
 }  // namespace retrace::synth

@@ -35,7 +35,4 @@ class HttpGenerator : public Generator {
 
 // What of [generator] decides the bytes: all but addresses, time limits and budgets.
 std::string generator_identity(const GeneratorConfig& config, const Prompts& prompts);
-EndpointOptions endpoint_options(const GeneratorConfig& config);
-BudgetLimits budget_limits(const GeneratorConfig& config);
-
 }  // namespace retrace::synth

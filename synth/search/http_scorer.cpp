@@ -256,22 +256,4 @@ double HttpScorer::noise_nats() {
   return noise_;
 }
 
-EndpointOptions endpoint_options(const ScorerConfig& c) {
-  EndpointOptions out;
-  out.role = ScorerConfig::kSection;
-  out.urls = c.endpoints;
-  out.api_key_env = c.api_key_env;
-  out.connect_timeout_s = c.connect_timeout_s;
-  out.timeout_s = c.timeout_s;
-  out.retries = c.retries;
-  out.backoff_s = c.backoff_s;
-  out.max_in_flight = c.max_in_flight;
-  out.max_response_mib = c.max_response_mib;
-  return out;
-}
-
-BudgetLimits budget_limits(const ScorerConfig& c) {
-  return {c.budget_tokens, c.budget_usd, c.usd_per_million_input, c.usd_per_million_output};
-}
-
 }  // namespace retrace::synth

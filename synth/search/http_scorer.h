@@ -55,7 +55,4 @@ class HttpScorer : public Scorer {
   double noise_ = 0;
 };
 
-EndpointOptions endpoint_options(const ScorerConfig& config);
-BudgetLimits budget_limits(const ScorerConfig& config);
-
 }  // namespace retrace::synth

@@ -12,17 +12,6 @@
 
 namespace retrace::testing {
 
-TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "retrace-test-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 Captured::Captured(int fd) : fd_(fd), saved_(::dup(fd)) {
   if (fd == STDOUT_FILENO) ::fflush(stdout);
   const int file = ::open((folder_ / "captured").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -133,16 +122,6 @@ void spill(const fs::path& path, const std::string& text) {
   file << text;
   file.close();
   REQUIRE(file.good());
-}
-
-Error error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("an Error was expected");
-  return Error(Code::internal, "");
 }
 
 }  // namespace retrace::testing

@@ -8,23 +8,14 @@
 #include <string>
 
 #include "core/error.h"
+#include "tests/shared.h"
 
 namespace retrace::testing {
 
 namespace fs = std::filesystem;
 
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
+using tests::error_of;
+using tests::TempFolder;
 
 // Redirects file descriptor 1 or 2 into a file while it lives.
 class Captured {
@@ -61,7 +52,5 @@ void end_child(pid_t pid, int signal);
 
 std::string slurp(const fs::path& path);  // plain read, not through core/files.h
 void spill(const fs::path& path, const std::string& text);
-// The Error that `work` throws; fails the test if it throws none.
-Error error_of(const std::function<void()>& work);
 
 }  // namespace retrace::testing

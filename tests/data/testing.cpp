@@ -11,16 +11,6 @@
 
 namespace retrace::data::testing {
 
-TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "retrace-data-XXXXXX").string();
-  REQUIRE(mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 std::optional<fs::path> data_file(const std::string& name) {
   const char* given = std::getenv("RETRACE_TEST_DATA");
   const fs::path path =
@@ -76,16 +66,6 @@ std::string sample_code() {
   for (const char* name : {"data/bpe.cpp", "data/mds.h", "CMakeLists.txt", "core/error.h"})
     text += read_file(fs::path(RETRACE_SOURCE_DIR) / name);
   return text;
-}
-
-Error error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("no error was thrown");
-  return Error(Code::internal, "");
 }
 
 Sample random_sample(Random& random, int64_t length, bool fractional) {

@@ -12,23 +12,14 @@
 #include "core/random.h"
 #include "data/mds.h"
 #include "data/tokenizer.h"
+#include "tests/shared.h"
 
 namespace retrace::data::testing {
 
 namespace fs = std::filesystem;
 
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
+using tests::error_of;
+using tests::TempFolder;
 
 // The folder of public data files (RETRACE_TEST_DATA or ../shared/data), or nothing.
 std::optional<fs::path> data_file(const std::string& name);
@@ -39,9 +30,6 @@ const std::vector<std::string>& hard_strings();
 std::string random_bytes(Random& random, size_t size);
 std::string random_unicode(Random& random, size_t code_points);
 std::string sample_code();  // a few kilobytes of this repository's own sources
-
-// The error that `action` throws; fails the test if there is none.
-Error error_of(const std::function<void()>& action);
 
 Sample random_sample(Random& random, int64_t length, bool fractional);
 bool same(const Sample& a, const Sample& b);

@@ -8,16 +8,6 @@
 
 namespace retrace::e2e {
 
-TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "retrace-e2e-XXXXXX").string();
-  path_ = mkdtemp(pattern.data());
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 ProcessResult retrace(const std::vector<std::string>& arguments, double timeout_s) {
   std::vector<std::string> argv = {RETRACE_BINARY};
   argv.insert(argv.end(), arguments.begin(), arguments.end());

@@ -7,22 +7,13 @@
 #include <vector>
 
 #include "core/process.h"
+#include "tests/shared.h"
 
 namespace retrace::e2e {
 
 namespace fs = std::filesystem;
 
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using tests::TempFolder;
 
 // Runs build/retrace; stdout and stderr merged.
 ProcessResult retrace(const std::vector<std::string>& arguments, double timeout_s = 300);

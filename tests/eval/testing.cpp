@@ -11,17 +11,6 @@
 
 namespace retrace::eval::testing {
 
-TempFolder::TempFolder() {
-  std::string name = (fs::temp_directory_path() / "retrace-eval-XXXXXX").string();
-  REQUIRE(mkdtemp(name.data()) != nullptr);
-  path_ = name;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code error;
-  fs::remove_all(path_, error);
-}
-
 fs::path data_folder() {
   const char* named = std::getenv("RETRACE_TEST_DATA");
   return named && *named ? fs::path(named) : fs::path(RETRACE_SOURCE_DIR) / ".." / "shared" / "data";
@@ -29,16 +18,6 @@ fs::path data_folder() {
 
 void need(const std::string& relative) {
   if (!fs::exists(data_folder() / relative)) SKIP("there is no " << (data_folder() / relative).string());
-}
-
-Error error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("no error was thrown");
-  return Error(Code::internal, "");
 }
 
 std::vector<data::TokenId> ToyTokenizer::encode(std::string_view bytes) const {

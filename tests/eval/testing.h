@@ -14,27 +14,17 @@
 #include "data/tokenizer.h"
 #include "eval/pattern.h"
 #include "model/engine.h"
+#include "tests/shared.h"
 
 namespace retrace::eval::testing {
 
 namespace fs = std::filesystem;
 
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
+using tests::error_of;
+using tests::TempFolder;
 
 fs::path data_folder();                  // RETRACE_TEST_DATA or ../shared/data; may be absent
 void need(const std::string& relative);  // skips the test, naming the file, if it is not in data_folder()
-Error error_of(const std::function<void()>& action);  // fails the test if there is none
 
 // Words, single signs and single blanks, as the goldens of RULER were made with; ids in order of appearance.
 class ToyTokenizer : public data::Tokenizer {

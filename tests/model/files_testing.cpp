@@ -10,26 +10,6 @@
 
 namespace retrace::model::testing {
 
-TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "retrace-model-XXXXXX").string();
-  REQUIRE(mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-Error error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("no error was thrown");
-  return Error(Code::internal, "");
-}
-
 bool says(const Error& error, const std::string& part) {
   return std::string(error.what()).find(part) != std::string::npos;
 }

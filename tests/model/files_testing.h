@@ -12,26 +12,15 @@
 #include "core/json.h"
 #include "model/llama_config.h"
 #include "model/weights.h"
+#include "tests/shared.h"
 
 namespace retrace::model::testing {
 
 namespace fs = std::filesystem;
 
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
+using tests::error_of;
+using tests::TempFolder;
 
- private:
-  fs::path path_;
-};
-
-// The error that `action` throws; fails the test if there is none.
-Error error_of(const std::function<void()>& action);
 // True if the error's full text holds `part`.
 bool says(const Error& error, const std::string& part);
 void spill(const fs::path& path, const std::string& bytes);

@@ -80,16 +80,6 @@ size_t slots_in(const fs::path& out) {
   return slots;
 }
 
-Error error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("nothing was thrown");
-  return Error(Code::internal, "");
-}
-
 size_t questions(const std::vector<Received>& received) {
   std::set<std::string> bodies;
   for (const Received& r : received) bodies.insert(r.body);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "synth/endpoint/options.h"
 #include "synth/search/http_scorer.h"
 #include "tests/synth/http_server.h"
 #include "tests/synth/record_testing.h"

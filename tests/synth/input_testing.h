@@ -9,23 +9,14 @@
 
 #include "core/error.h"
 #include "synth/snapshot.h"
+#include "tests/shared.h"
 
 namespace retrace::synth::testing {
 
 namespace fs = std::filesystem;
 
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
+using tests::error_of;
+using tests::TempFolder;
 
 void put(const fs::path& file, const std::string& bytes);  // makes the folders
 
@@ -46,9 +37,6 @@ const SourceFile* file_of(const Snapshot& snapshot, const std::string& path);  /
 std::vector<std::string> paths_of(const Snapshot& snapshot);
 // A snapshot of literal files, without any source.
 Snapshot snapshot_of(const std::vector<std::pair<std::string, std::string>>& files);
-
-// The error that `action` throws; fails the test if it throws none.
-Error error_of(const std::function<void()>& action);
 
 // Counts accesses to a folder that nobody may look into.
 class Canary {

@@ -85,16 +85,6 @@ std::string spelled(const Ids& ids) {
   return tokenizer->decode(ids);
 }
 
-Error error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("nothing was thrown");
-  return Error(Code::internal, "");
-}
-
 }  // namespace
 
 TEST_CASE("local generator: every slot is written once, and a replay writes nothing", "[unit]") {

@@ -205,17 +205,6 @@ std::vector<int32_t> ByteEngine::generate(const std::vector<int32_t>&, const mod
   fail(Code::internal, "the byte engine only scores");
 }
 
-TempFolder::TempFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "retrace-synth-XXXXXX").string();
-  ensure(mkdtemp(name.data()) != nullptr, "a temporary folder can be made");
-  path_ = name;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 std::map<std::string, std::string> all_files(const std::filesystem::path& folder) {
   std::map<std::string, std::string> out;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))

@@ -14,6 +14,7 @@
 #include "synth/snapshot.h"
 #include "synth/structure.h"
 #include "synth/trajectory.h"
+#include "tests/shared.h"
 
 namespace retrace::synth::handmade {
 
@@ -60,16 +61,8 @@ class ByteEngine : public model::Engine {
   int64_t tokens_ = 0;
 };
 
-// A fresh folder, removed at the end.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using tests::error_of;
+using tests::TempFolder;
 
 // Every file below `folder` with its bytes.
 std::map<std::string, std::string> all_files(const std::filesystem::path& folder);

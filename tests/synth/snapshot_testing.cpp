@@ -15,17 +15,6 @@
 
 namespace retrace::synth::testing {
 
-TempFolder::TempFolder() {
-  std::string name = (fs::temp_directory_path() / "retrace-input-XXXXXX").string();
-  REQUIRE(::mkdtemp(name.data()) != nullptr);
-  path_ = name;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 void put(const fs::path& file, const std::string& bytes) {
   fs::create_directories(file.parent_path());
   std::ofstream out(file, std::ios::binary);
@@ -142,16 +131,6 @@ Snapshot snapshot_of(const std::vector<std::pair<std::string, std::string>>& fil
   std::sort(snapshot.files.begin(), snapshot.files.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
   return snapshot;
-}
-
-Error error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("no error was thrown");
-  return Error(Code::internal, "");
 }
 
 Canary::Canary(const fs::path& folder) : fd_(::inotify_init1(IN_NONBLOCK)) {

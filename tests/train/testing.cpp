@@ -143,17 +143,6 @@ void train_jobs(World& world) {
 
 }  // namespace
 
-TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "retrace-train-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code none;
-  fs::remove_all(path_, none);
-}
-
 const Schema& schema() {
   static const Schema all = Schema::of<RunConfig, data::TokenizerConfig, data::DataConfig, model::ModelConfig,
                                        OptimConfig, TrainConfig, CheckpointConfig, DebugConfig>();

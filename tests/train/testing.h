@@ -11,23 +11,14 @@
 #include "core/process.h"
 #include "core/recipe.h"
 #include "model/llama_config.h"
+#include "tests/shared.h"
 #include "train/collectives.h"
 
 namespace retrace::train::testing {
 
 namespace fs = std::filesystem;
 
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using tests::TempFolder;
 
 const Schema& schema();
 model::LlamaConfig tiny_config(bool tied = false);
