@@ -101,6 +101,7 @@ class StreamStage {
     const auto finish = [&] {
       if (order.sources.empty()) return;
       order.name = sha256_hex(keys);
+      order.size_bytes = size_bytes;
       writer.add(order);
       order = {};
       keys.clear();

@@ -63,9 +63,9 @@ class WorkCrew {
   WorkCrew(const WorkCrew&) = delete;
   WorkCrew& operator=(const WorkCrew&) = delete;
 
-  void wait_for_room() {
+  void wait_for_room(int64_t size_bytes) {
     look_after();
-    while (std::all_of(slots_.begin(), slots_.end(), is_busy)) rest_and_look_after();
+    while (!has_room(size_bytes)) rest_and_look_after();
   }
   void wait_for_all() {
     while (std::any_of(slots_.begin(), slots_.end(), is_busy)) rest_and_look_after();
@@ -85,6 +85,7 @@ class WorkCrew {
     }
     free->lease = std::move(lease);
     free->part = 0;
+    free->size_bytes = order.size_bytes;
     free->work = std::async(std::launch::async, [this, worker, order] {
       const auto tick = [this] {
         throw_if_stopped();
@@ -100,8 +101,19 @@ class WorkCrew {
     std::future<void> work;
     std::unique_ptr<HeldLease> lease;
     std::atomic<double> part{0};
+    int64_t size_bytes = 0;
   };
   static bool is_busy(const Slot& slot) { return slot.work.valid(); }
+
+  bool has_room(int64_t size_bytes) const {
+    size_t busy = 0;
+    for (const Slot& slot : slots_) {
+      if (!is_busy(slot)) continue;
+      ++busy;
+      size_bytes += slot.size_bytes;
+    }
+    return busy == 0 || (busy < slots_.size() && size_bytes <= Orders::kTogetherBytes);
+  }
 
   void rest_and_look_after() {
     std::this_thread::sleep_for(std::chrono::duration<double>(kLookS));
@@ -152,7 +164,8 @@ void OrderWriter::add(const Order& order) {
   lines_ += to_text({{"name", order.name},
                      {"sources", sources},
                      {"trees", order.trees},
-                     {"duplicates", order.duplicates}}) +
+                     {"duplicates", order.duplicates},
+                     {"size_bytes", order.size_bytes}}) +
             "\n";
   if (++in_file_ == kOrdersPerFile) flush();
 }
@@ -194,6 +207,7 @@ std::vector<Order> Orders::load(size_t file) const {
     order.trees = get<std::vector<std::string>>(json, "trees", where);
     for (const Json& duplicates : get<Json>(json, "duplicates", where))
       order.duplicates.push_back(duplicates);
+    order.size_bytes = get<int64_t>(json, "size_bytes", where);
     orders.push_back(std::move(order));
   }
   if (orders.size() != counts_[file])
@@ -229,7 +243,7 @@ void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const st
         const size_t at = (i + offset) % orders.size();
         if (done[file][at]) continue;
         const Order& order = orders[at];
-        crew.wait_for_room();
+        crew.wait_for_room(order.size_bytes);
         if (is_done(order)) {
           progress.add();
         } else {

@@ -20,6 +20,7 @@ struct Order {
   std::vector<SourceRef> sources;
   std::vector<std::string> trees;  // of each source as it is read, where they are known
   std::vector<Json> duplicates;    // of each source, where there are any: files to leave out
+  int64_t size_bytes = 0;          // of all that is in them, where it is known
 };
 
 class OrderWriter {
@@ -45,8 +46,10 @@ class Orders {
   // often, and one that shows how much of the order is done (0 to 1). A rank that finds nothing free waits
   // for the others: if one is lost, its leases run out and its orders are taken over. `progress` and `unit`
   // name what is shown meanwhile. With several workers the rank holds as many orders at once, each made by a
-  // thread of its own; `make` is told which worker it is. An error ends the others at their next tick and is
-  // thrown when they have ended.
+  // thread of its own; `make` is told which worker it is. What is made at once has at most kTogetherBytes, or
+  // is one order alone, so that memory stays that of one large repository. An error ends the others at their
+  // next tick and is thrown when they have ended.
+  static constexpr int64_t kTogetherBytes = int64_t{16} << 20;
   using Tick = std::function<void()>;
   using Part = std::function<void(double)>;
   using Make = std::function<void(size_t worker, const Order&, const Tick& tick, const Part& part)>;
