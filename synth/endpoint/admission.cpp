@@ -75,12 +75,12 @@ double Admission::failed(size_t endpoint, const HttpResult& result, int64_t trie
   Endpoint& e = endpoints_[endpoint];
   const auto asked = retry_after_s(result);
   e.good = 0;
+  // One wave of refusals or cuts is one sign: what was sent before it says nothing new.
   const bool busy = result.failure == HttpFailure::none && (result.status == 429 || result.status == 503);
   if (busy) {
-    // One wave of refusals is one sign: what was sent before it says nothing new.
     if (Clock::now() >= e.not_before) e.limit = std::max(1.0, e.limit * kDecrease);
     e.not_before = later(std::min(options_.max_wait_s, asked.value_or(options_.cool_down_s)));
-  } else if (result.failure != HttpFailure::none) {
+  } else if (result.failure != HttpFailure::none && Clock::now() >= e.not_before) {
     const bool down = result.failure == HttpFailure::refused || e.failures >= kFailuresInARow;
     if (down) e.not_before = later(backoff_s(e.failures));
     ++e.failures;

@@ -27,8 +27,8 @@ bool has_control_token(const std::string& text) {
   return false;
 }
 
-// The marks around quotations, also where a model says them after in words of its own: "[file 0123456789ab:
-// ".
+// The marks around quotations, also where a model says them after in words of its own:
+// "[file 0123456789ab: end]".
 bool repeats_marks(const std::string& text) {
   if (text.find(kQuoteMark) != std::string::npos) return true;
   for (size_t at = text.find('['); at != std::string::npos; at = text.find('[', at + 1)) {

@@ -16,6 +16,8 @@ import urllib.request
 
 RETRACE = pathlib.Path(sys.argv[1]).resolve()
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+from compare_scores import gaps, scores  # noqa: E402
 KEY = "sk-peer-test-71c2"
 # Nats a token, of a target's mean: mean and largest over targets. bf16 keeps 8 bits of every activation, which moves a
 # token's logits by about a hundredth and averages out over a target (measured: 0.0045 and 0.0135); fp32 leaves the
@@ -92,15 +94,6 @@ def synth(run, repository, *keys, status=0):
     return result
 
 
-def scores(run):
-    out = {}
-    for line in (run / "rounds/001/synth/candidates.jsonl").read_text().splitlines():
-        candidate = json.loads(line)
-        if "score" in candidate:
-            out[candidate["slot"], candidate["text"]] = candidate["score"]
-    return out
-
-
 def vllm(servers, model, work, dtype):
     port = free_port()
     words = [servers / "vllm/bin/python3", "-m", "vllm.entrypoints.openai.api_server", "--model", model,
@@ -112,16 +105,12 @@ def vllm(servers, model, work, dtype):
 
 
 def compare(ours, theirs, dtype):
-    both = ours.keys() & theirs.keys()
-    assert len(both) == len(theirs) == len(ours) >= 3, (len(both), len(theirs), len(ours))
-    gaps = []
-    for key in both:
-        assert ours[key]["n_tokens"] == theirs[key]["n_tokens"]
-        gaps.append(abs(ours[key]["nll"] - theirs[key]["nll"]) / ours[key]["n_tokens"])
-    mean = sum(gaps) / len(gaps)
-    print(f"vLLM {dtype} against retrace float32: {len(gaps)} targets, mean gap {mean:.2e}, largest {max(gaps):.2e} "
+    found = gaps(ours, theirs)
+    assert len(found) == len(theirs) == len(ours) >= 3, (len(found), len(theirs), len(ours))
+    mean = sum(found) / len(found)
+    print(f"vLLM {dtype} against retrace float32: {len(found)} targets, mean gap {mean:.2e}, largest {max(found):.2e} "
           "nats a token", flush=True)
-    assert mean < BOUNDS[dtype][0] and max(gaps) < BOUNDS[dtype][1]
+    assert mean < BOUNDS[dtype][0] and max(found) < BOUNDS[dtype][1]
 
 
 def main():
