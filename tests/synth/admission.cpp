@@ -14,8 +14,8 @@ AdmissionOptions options() {
   AdmissionOptions o;
   o.endpoints = 2;
   o.max_in_flight = 8;
-  o.backoff_s = 0.04;
-  o.cool_down_s = 0.04;
+  o.backoff_s = 0.4;
+  o.cool_down_s = 0.4;
   return o;
 }
 
