@@ -60,6 +60,16 @@ Error::Error(Code code, std::string message, std::string hint, std::string where
   compose();
 }
 
+Error::~Error() = default;
+
+const char* Error::what() const noexcept {
+  return text_.c_str();
+}
+
+void fail_with(Code code, fmt::string_view format, fmt::format_args args) {
+  throw Error(code, fmt::vformat(format, args));
+}
+
 Error& Error::in(const std::string& place) {
   where_ = where_.empty() ? place : place + ": " + where_;
   compose();

@@ -32,7 +32,12 @@ class Error : public std::exception {
  public:
   // `where` is a file:line:col, a rank, a step or a key; `hint` says what to do. Both may be empty.
   Error(Code code, std::string message, std::string hint = "", std::string where = "");
-  const char* what() const noexcept override { return text_.c_str(); }
+  Error(const Error&) = default;
+  Error(Error&&) = default;
+  Error& operator=(const Error&) = default;
+  Error& operator=(Error&&) = default;
+  ~Error() override;
+  const char* what() const noexcept override;
   Code code() const { return code_; }
   const std::string& message() const { return message_; }
   const std::string& hint() const { return hint_; }
@@ -48,10 +53,12 @@ class Error : public std::exception {
   std::string message_, hint_, where_, text_;
 };
 
+[[noreturn]] void fail_with(Code code, fmt::string_view format, fmt::format_args args);
+
 // fail(Code::input, "no such folder: {}", path): throws an Error with a formatted message.
 template <class... Args>
 [[noreturn]] void fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+  fail_with(code, format, fmt::make_format_args(args...));
 }
 
 // For our own invariants only, never for input: throws Code::internal.

@@ -90,6 +90,10 @@ void log_line(Level level, const std::string& text) {
   log_output::print_line(line + one_line(text));
 }
 
+void log_formatted(Level level, fmt::string_view format, fmt::format_args args) {
+  log_line(level, fmt::vformat(format, args));
+}
+
 void print_failure(const std::string& message, const std::string& hint) {
   std::lock_guard lock(log_output::mutex());
   const std::string rank = options.rank > 0 ? fmt::format("[rank {}] ", options.rank) : "";

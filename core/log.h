@@ -22,20 +22,21 @@ void set_log_options(const LogOptions& options);
 const LogOptions& log_options();
 // Thread-safe. Always one line: line breaks and control characters in `text` become spaces.
 void log_line(Level level, const std::string& text);
+void log_formatted(Level level, fmt::string_view format, fmt::format_args args);
 // How a command ends badly: "error: MESSAGE" and "  hint: HINT", without a time, on every rank.
 void print_failure(const std::string& message, const std::string& hint);
 
 template <class... Args>
 void info(fmt::format_string<Args...> format, Args&&... args) {
-  log_line(Level::info, fmt::format(format, std::forward<Args>(args)...));
+  log_formatted(Level::info, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {
-  log_line(Level::debug, fmt::format(format, std::forward<Args>(args)...));
+  log_formatted(Level::debug, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 void warn(fmt::format_string<Args...> format, Args&&... args) {
-  log_line(Level::warning, fmt::format(format, std::forward<Args>(args)...));
+  log_formatted(Level::warning, format, fmt::make_format_args(args...));
 }
 
 // Progress of long work: silent for the first two seconds; then a live line on a terminal (4 a second) or a

@@ -8,10 +8,10 @@
 #include <cstdio>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/log.h"
 #include "data/config.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace retrace::data {
 

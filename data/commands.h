@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/cli.h"
+#include "core/cli/cli.h"
 
 namespace retrace::data {
 

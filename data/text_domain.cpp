@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/hash.h"
-#include "core/json_get.h"
+#include "core/json.h"
 #include "core/log.h"
-#include "core/signals.h"
-#include "data/ordered_work.h"
-#include "data/packing.h"
-#include "data/text_stream.h"
+#include "core/process/signals.h"
+#include "data/packing/ordered_work.h"
+#include "data/packing/packing.h"
+#include "data/packing/text_stream.h"
 #include "data/utf8.h"
 
 namespace retrace::data {

@@ -5,18 +5,18 @@
 #include <cstdlib>
 #include <map>
 
-#include "core/files.h"
+#include "core/files/files.h"
+#include "core/files/paths.h"
 #include "core/log.h"
-#include "core/paths.h"
-#include "core/process.h"
-#include "core/run_config.h"
-#include "core/run_lock.h"
+#include "core/process/process.h"
+#include "core/ranks/run_lock.h"
+#include "core/recipe/run_config.h"
 #include "core/text.h"
 #include "eval/config.h"
 #include "eval/evaluation.h"
-#include "eval/task.h"
-#include "model/engine.h"
-#include "model/gpu.h"
+#include "eval/tasks/registry.h"
+#include "model/device/cuda_library.h"
+#include "model/engine/engine.h"
 
 namespace retrace::eval {
 namespace {

@@ -4,18 +4,19 @@
 #include <cmath>
 #include <limits>
 
-#include "core/files.h"
+#include "core/files/files.h"
+#include "core/files/paths.h"
 #include "core/hash.h"
 #include "core/log.h"
-#include "core/paths.h"
+#include "core/process/signals.h"
 #include "core/random.h"
-#include "core/run_config.h"
-#include "core/signals.h"
+#include "core/recipe/run_config.h"
+#include "core/sandbox/sandbox.h"
 #include "core/text.h"
 #include "eval/config.h"
-#include "eval/results.h"
-#include "eval/sandbox.h"
-#include "eval/score_items.h"
+#include "eval/predictions/results.h"
+#include "eval/scoring/score_items.h"
+#include "eval/tasks/registry.h"
 
 namespace retrace::eval {
 namespace {

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "core/json.h"
-#include "core/ranks.h"
-#include "core/recipe.h"
-#include "data/tokenizer.h"
-#include "model/engine.h"
+#include "core/ranks/ranks.h"
+#include "core/recipe/recipe.h"
+#include "data/tokenizer/tokenizer.h"
+#include "model/engine/engine.h"
 
 namespace retrace::eval {
 

@@ -1,6 +1,6 @@
 // A benchmark as data and two functions: prepare() makes the items (prompt, target, document), score() judges
 // answers. What is between them (asking the model, files, resuming, ranks) is the same for all:
-// eval/stages.h.
+// eval/evaluation.h.
 #pragma once
 
 #include <filesystem>
@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "eval/config.h"
 
-namespace retrace::eval {
-
+namespace retrace {
 class Sandbox;
+}
+
+namespace retrace::eval {
 
 enum class RequestKind { generate_until, loglikelihood_rolling };
 
@@ -92,31 +94,5 @@ class EvalTask {
   // Files that prepare() reads; their hashes decide whether prepared prompts are still good.
   virtual std::vector<std::filesystem::path> inputs(const EvalConfig& config) const = 0;
 };
-
-// The factories. RULER and perplexity tasks are made for one length or one file.
-std::unique_ptr<EvalTask> make_humaneval(const EvalConfig& config);
-std::unique_ptr<EvalTask> make_gsm8k(const EvalConfig& config);
-std::unique_ptr<EvalTask> make_perplexity(const std::string& name, const std::filesystem::path& file);
-std::unique_ptr<EvalTask> make_niah(const std::string& name, int64_t length);  // niah_single_1 | _2 | _3
-std::unique_ptr<EvalTask> make_variable_tracking(int64_t length);
-std::unique_ptr<EvalTask> make_common_words(int64_t length);
-
-// Every task that `eval.tasks` may name, for `retrace eval --list`.
-struct TaskListing {
-  std::string name, flavour, about, needs;
-};
-const std::vector<TaskListing>& task_listings();
-
-// The tasks of a run, in order; `perplexity_sets` name the files of task "perplexity". RULER tasks appear
-// once a length. Error{recipe} on an unknown name, with the nearest one.
-struct NamedTask {
-  std::string id;      // unique in a run: "gsm8k", "niah_single_1-4096", "perplexity_dev"
-  std::string name;    // in results: "niah_single_1"
-  int64_t length = 0;  // RULER
-  std::unique_ptr<EvalTask> task;
-};
-std::vector<NamedTask> make_tasks(
-    const std::vector<std::string>& names, const EvalConfig& config,
-    const std::vector<std::pair<std::string, std::filesystem::path>>& perplexity_sets);
 
 }  // namespace retrace::eval

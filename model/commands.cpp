@@ -4,13 +4,13 @@
 #include <cstdio>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/log.h"
-#include "data/tokenizer.h"
-#include "model/engine.h"
-#include "model/gguf.h"
-#include "model/gpu.h"
-#include "model/scoring.h"
+#include "data/tokenizer/tokenizer.h"
+#include "model/device/cuda_library.h"
+#include "model/engine/engine.h"
+#include "model/engine/scoring.h"
+#include "model/files/gguf.h"
 
 namespace retrace::model {
 

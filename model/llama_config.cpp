@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/checked.h"
-#include "core/files.h"
+#include "core/files/files.h"
 
 namespace retrace::model {
 

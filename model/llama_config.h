@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/fields.h"
 #include "core/json.h"
+#include "core/recipe/fields.h"
 
 namespace retrace::model {
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
-#include "core/cli.h"
+#include "core/cli/cli.h"
 #include "core/error.h"
-#include "core/ranks.h"
+#include "core/ranks/ranks.h"
 
 namespace retrace::synth {
 

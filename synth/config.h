@@ -1,8 +1,8 @@
-// Recipe sections [synth] and [search].
+// Recipe sections [synth], [search], [hygiene], [generator] and [scorer].
 #pragma once
 
-#include "core/fields.h"
-#include "synth/endpoint/config.h"
+#include "core/recipe/recipe.h"
+#include "model/endpoint/config.h"
 
 namespace retrace::synth {
 
@@ -12,26 +12,7 @@ struct SynthConfig {
   std::string input = "", generator = "template", style = "plain", variant = "repo2agent_search";
   int64_t max_file_kib = 256, read_budget_kib = 16, write_chunk_kib = 8;
   bool keep_tests = true, keep_documentation = true;
-  static auto fields() {
-    using S = SynthConfig;
-    return std::tuple{
-        field("input", &S::input, "A repository, an archive, a folder of them, or a file that lists them"),
-        field("generator", &S::generator, "What fills prose slots; http, local: see [generator]")
-            .choices({"template", "http", "local"}),
-        field("style", &S::style, "Framing of documents; llama3 and chatml need their control tokens")
-            .choices({"plain", "llama3", "chatml"}),
-        field("variant", &S::variant, "Rendering that is packed")
-            .choices({"raw_repos", "repo2agent", "repo2agent_search"}),
-        field("max_file_kib", &S::max_file_kib, "Larger files are left out").unit("KiB").range(1, 65536),
-        field("keep_tests", &S::keep_tests, "Keep test files"),
-        field("keep_documentation", &S::keep_documentation, "Keep documentation files"),
-        field("read_budget_kib", &S::read_budget_kib, "What a sub-agent may read of its dependencies")
-            .unit("KiB")
-            .range(0, 65536),
-        field("write_chunk_kib", &S::write_chunk_kib, "Longer files are written in several Writes")
-            .unit("KiB")
-            .range(1, 65536)};
-  }
+  static auto fields();
 };
 
 struct SearchConfig {
@@ -42,58 +23,58 @@ struct SearchConfig {
   double length_charge = 0.002, max_ngram13 = 0.1, serve_timeout_s = 900, serve_stop_s = 20;
   bool controls = false, serve_generator = false;
   std::string serve_command = "", serve_health = "/health";
-  static auto fields() {
-    using S = SearchConfig;
-    return std::tuple{
-        field("preset", &S::preset,
-              "paper: keep iff the code's likelihood rises; guarded: also no-thought baseline, noise margin, "
-              "length charge and leak gates; none: first drafts")
-            .choices({"paper", "guarded", "none"}),
-        field("scorer", &S::scorer, "What scores: local, the weights in this process; http, see [scorer]")
-            .choices({"local", "http"}),
-        field("candidates", &S::candidates, "Candidates an iteration").range(1, 64),
-        field("iterations", &S::iterations, "Iterations a thought").range(1, 64),
-        field("sees", &S::sees,
-              "What a candidate may use: the outline of the file to come, or the context only")
-            .choices({"oracle", "blinded"}),
-        field("max_context", &S::max_context, "Longest context of a scoring; the model's own limit holds too")
-            .unit("tokens")
-            .at_least(64),
-        field("target_bytes", &S::target_bytes, "Scored window of the code that follows")
-            .unit("bytes")
-            .at_least(16),
-        field("max_slots", &S::max_slots, "Thoughts searched in a repository, spread evenly; 0 = all")
-            .at_least(0),
-        field("leak_meter", &S::leak_meter, "Byte model that measures what a thought merely copies")
-            .choices({"ppm", "none"}),
-        field(
-            "judge", &S::judge,
-            "What re-measures the search's gains without taking part: none; previous, the loop's comparison "
-            "branch; ppm, the byte model; or a Hugging Face folder"),
-        field("controls", &S::controls,
-              "Also score no thought and other steps' thoughts of the same length, and say what both presets "
-              "make of the same candidates"),
-        field("length_charge", &S::length_charge, "guarded: gain that each byte of a thought must pay")
-            .unit("nats")
-            .at_least(0),
-        field("max_ngram13", &S::max_ngram13,
-              "guarded: largest share of a thought's 13-grams found in the code")
-            .range(0, 1),
-        field(
-            "serve_command", &S::serve_command,
-            "http: shell command that serves each round's weights, started before the search and ended after "
-            "it; {weights}, {model}, {port}, {host} and {round} are filled in, quoted"),
-        field("serve_health", &S::serve_health,
-              "Path that the served model answers with 200 once it is ready"),
-        field("serve_timeout_s", &S::serve_timeout_s, "Time for the served model to be ready")
-            .unit("s")
-            .range(0.1, 86400),
-        field("serve_stop_s", &S::serve_stop_s, "Time to end after SIGTERM, before SIGKILL")
-            .unit("s")
-            .range(0, 3600),
-        field("serve_generator", &S::serve_generator,
-              "The served model also writes prose (synth.generator = \"http\")")};
+  static auto fields();
+};
+
+// Which repositories and files are worth learning from: it decides what a stage takes, never the bytes that
+// it makes of a repository.
+struct HygieneConfig {
+  static constexpr const char* kSection = "hygiene";
+  static constexpr const char* kAbout = "Duplicates, licences and benchmark contamination";
+  std::string near_duplicates = "drop";
+  double jaccard = 0.7;
+  std::vector<std::string> licences = {};
+  bool decontaminate = true;
+  std::string duplicate_files = "keep";
+  double file_jaccard = 0.85;
+  int64_t duplicate_min_words = 50;
+  static auto fields();
+};
+
+struct GeneratorConfig : model::EndpointConfig {
+  static constexpr const char* kSection = "generator";
+  static constexpr const char* kAbout =
+      "The language model that writes prose (synth.generator = \"http\" or \"local\")";
+  std::string api = "chat", prompts = "", on_failure = "template", weights = "", chat_template = "auto";
+  double temperature = 0.8, top_p = 0.95;
+  int64_t max_tokens = 1024, max_prompt_kib = 24, max_chars = 6000, max_code_lines = 3, batch = 16,
+          repositories = 4;
+  static auto fields();
+};
+
+struct ScorerConfig : model::EndpointConfig {
+  static constexpr const char* kSection = "scorer";
+  static constexpr const char* kAbout = "The language model that scores thoughts (search.scorer = \"http\")";
+  std::string dialect = "vllm", tokenizer = "";
+  ScorerConfig() {
+    attempts = 2;
+    max_in_flight = 8;
+    max_response_mib = 256;
   }
+  static auto fields();
 };
 
 }  // namespace retrace::synth
+
+namespace retrace {
+extern template synth::SynthConfig Recipe::get<synth::SynthConfig>() const;
+extern template Section describe<synth::SynthConfig>();
+extern template synth::SearchConfig Recipe::get<synth::SearchConfig>() const;
+extern template Section describe<synth::SearchConfig>();
+extern template synth::HygieneConfig Recipe::get<synth::HygieneConfig>() const;
+extern template Section describe<synth::HygieneConfig>();
+extern template synth::GeneratorConfig Recipe::get<synth::GeneratorConfig>() const;
+extern template Section describe<synth::GeneratorConfig>();
+extern template synth::ScorerConfig Recipe::get<synth::ScorerConfig>() const;
+extern template Section describe<synth::ScorerConfig>();
+}  // namespace retrace

@@ -4,9 +4,11 @@
 
 #include "core/log.h"
 #include "synth/config.h"
-#include "synth/generate/plan.h"
-#include "synth/generate/simulate.h"
+#include "synth/generate/fill_slots.h"
+#include "synth/record/plan_table.h"
 #include "synth/search/context.h"
+#include "synth/skeleton/skeleton.h"
+#include "synth/structure/analyse.h"
 
 namespace retrace::synth {
 

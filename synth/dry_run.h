@@ -3,8 +3,8 @@
 
 #include <ostream>
 
-#include "core/recipe.h"
-#include "synth/snapshot.h"
+#include "core/recipe/recipe.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 

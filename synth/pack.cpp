@@ -6,17 +6,17 @@
 #include <thread>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/hash.h"
 #include "core/log.h"
-#include "core/run_config.h"
-#include "core/signals.h"
+#include "core/process/signals.h"
+#include "core/recipe/run_config.h"
 #include "data/config.h"
-#include "data/mds.h"
-#include "data/packing.h"
+#include "data/mds/mds.h"
+#include "data/packing/packing.h"
 #include "synth/config.h"
-#include "synth/stage_key.h"
-#include "synth/store.h"
+#include "synth/record/store.h"
+#include "synth/stage/stage_key.h"
 
 namespace retrace::synth {
 

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "core/json.h"
-#include "core/recipe.h"
-#include "data/tokenizer.h"
-#include "synth/trajectory.h"
+#include "core/recipe/recipe.h"
+#include "data/tokenizer/tokenizer.h"
+#include "synth/record/trajectory.h"
 
 namespace retrace::synth {
 

@@ -1,8 +1,8 @@
 #include "synth/show.h"
 
 #include "core/error.h"
-#include "core/files.h"
-#include "synth/store.h"
+#include "core/files/files.h"
+#include "synth/record/store.h"
 #include "synth/view/page.h"
 #include "synth/view/search_log.h"
 #include "synth/view/terminal.h"

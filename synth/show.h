@@ -6,7 +6,7 @@
 #include <ostream>
 #include <string>
 
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 
 namespace retrace::synth {
 

@@ -1,9 +1,10 @@
 #include "synth/slice_file.h"
 
 #include "core/error.h"
-#include "core/files.h"
-#include "synth/facts.h"
+#include "core/files/files.h"
 #include "synth/hygiene/duplicate_files.h"
+#include "synth/stage/facts.h"
+#include "synth/stage/gathering.h"
 
 namespace retrace::synth {
 
@@ -28,12 +29,6 @@ LedgerRow read_again(const SourceRef& source, const SnapshotOptions& options) {
 }
 
 }  // namespace
-
-Error changed_since_the_cut(const SourceRef& source) {
-  return Error(Code::input,
-               "repository " + fs::path(source.source).filename().string() + " changed since this run began",
-               "restore it, or start another run with run.dir=PATH", source.source);
-}
 
 Snapshot take_slice_entry(SourceReader& reader, const SliceEntry& entry, const SnapshotOptions& options) {
   Snapshot snapshot = reader.take(entry.row.source, options);

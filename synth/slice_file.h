@@ -7,8 +7,9 @@
 #include <string>
 
 #include "core/error.h"
-#include "synth/ledger.h"
-#include "synth/snapshot.h"
+#include "synth/hygiene/duplicate_files.h"
+#include "synth/input/snapshot.h"
+#include "synth/stage/ledger.h"
 
 namespace retrace::synth {
 
@@ -32,6 +33,5 @@ void each_slice_entry(const std::filesystem::path& file, const SnapshotOptions& 
 
 // One of them as it was judged: checked against its tree hash, without duplicate files.
 Snapshot take_slice_entry(SourceReader& reader, const SliceEntry& entry, const SnapshotOptions& options);
-Error changed_since_the_cut(const SourceRef& source);
 
 }  // namespace retrace::synth

@@ -91,13 +91,6 @@ std::vector<int> hold_out(std::vector<Cluster>* waiting, double share_bytes, siz
 
 }  // namespace
 
-std::vector<uint64_t> minhash_signature(const Snapshot& snapshot) {
-  std::vector<uint64_t> shingles;
-  for (const auto& file : snapshot.files)
-    if (!file.language.empty()) add_shingles(file.content, Words::identifiers, &shingles);
-  return minhash(&shingles);
-}
-
 SliceInput slice_input(const Snapshot& snapshot) {
   SliceInput out = {snapshot.tree_hash, 0, pack_signature(minhash_signature(snapshot))};
   for (const auto& file : snapshot.files) out.size_bytes += file.content.size();

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "synth/hygiene/minhash.h"
-#include "synth/snapshot.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 
@@ -24,9 +24,6 @@ struct Slices {
   std::vector<int> dev, test;
   std::vector<int> cluster;  // of each repository: the least index in its cluster
 };
-
-// MinHash signature over 5-grams of identifiers, file by file; empty if there are fewer than 5 identifiers.
-std::vector<uint64_t> minhash_signature(const Snapshot& snapshot);
 
 // Clusters of repositories whose estimated Jaccard similarity reaches `threshold`, or whose trees are equal,
 // closed over chains. Returns the least index of each one's cluster.

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "synth/snapshot.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 
@@ -40,14 +40,5 @@ struct Structure {
   std::vector<int> order;            // writing order: a permutation of the file indices, dependencies first
   int unresolved_imports = 0, external_imports = 0;
 };
-
-struct AnalyseOptions {
-  double parse_timeout_s = 5;
-};
-
-// Deterministic. Manifests first, then dependencies before dependants (Tarjan SCC, condensation, ties by
-// path; inside a cycle soft edges go first, then the smallest in-degree), tests after what they test,
-// documentation last.
-Structure analyse(const Snapshot& snapshot, const AnalyseOptions& options = {});
 
 }  // namespace retrace::synth

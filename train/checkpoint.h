@@ -1,35 +1,17 @@
-// Checkpoints of a run: step-N folders that appear whole or not at all, found again newest first, read at any
-// world size, and read as weights by the other rooms. No torch here.
+// Checkpoints as other rooms see them: found newest first (train/checkpoint/folders.h), described by a
+// manifest, read as weights, exported. No torch here.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "model/files/weights.h"
 #include "model/llama_config.h"
-#include "model/weights.h"
-#include "train/config.h"
-#include "train/manifest.h"
+#include "train/checkpoint/folders.h"
+#include "train/checkpoint/manifest.h"
 
 namespace retrace::train {
-
-struct CheckpointFolder {
-  std::filesystem::path path;
-  int64_t step = 0;
-};
-
-// Folders named step-N, newest first, verified or not.
-std::vector<CheckpointFolder> list_checkpoints(const std::filesystem::path& root);
-// Removes what a killed save or purge left behind.
-void clean_leftovers(const std::filesystem::path& root);
-// Removes checkpoints of this round beyond `keep`, except the last of a round and multiples of keep_every.
-// Those of other rounds stay. Failpoint: during_purge.
-void purge_checkpoints(const std::filesystem::path& root, const CheckpointConfig& config, int64_t round,
-                       int64_t step);
-// Moves the round's checkpoints out of the way of a run that begins anew (step-N.superseded).
-void supersede_checkpoints(const std::filesystem::path& root, int64_t round);
 
 // Weights (fp32 masters) of a checkpoint folder, mapped, each chunk checked when it is first read; its
 // fingerprint is the checkpoint's root. Error{input} if the folder is no checkpoint, Error{corrupt} if it

@@ -4,21 +4,20 @@
 
 #include "core/error.h"
 #include "core/failpoint.h"
-#include "core/files.h"
+#include "core/files/files.h"
+#include "core/files/paths.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "core/paths.h"
-#include "core/process.h"
-#include "core/run_config.h"
-#include "core/run_folder.h"
-#include "core/run_lock.h"
-#include "core/signals.h"
+#include "core/process/process.h"
+#include "core/process/signals.h"
+#include "core/ranks/run_lock.h"
+#include "core/recipe/run_config.h"
+#include "core/recipe/run_folder.h"
 #include "data/config.h"
-#include "model/gpu.h"
-#include "model/model_config.h"
+#include "model/config.h"
+#include "model/device/cuda_library.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
-#include "train/plan.h"
 #include "train/trainer.h"
 
 namespace retrace::train {
@@ -161,16 +160,6 @@ int save_verb(const Call& call, const Schema&) {
   return 0;
 }
 
-int plan_verb(const Call& call, const Schema& schema) {
-  const Recipe recipe = load_recipe(call, schema);
-  const auto gpus = call.integer("gpus", 8);
-  if (gpus < 1 || gpus > 65536)
-    throw Error(Code::usage, fmt::format("--gpus {} is no number of GPUs", gpus), "1 to 65536");
-  const Json plan = plan_recipe(recipe, static_cast<int>(gpus), call.has("dry-run"));
-  fmt::print("{}", call.has("json") ? to_text(plan, 1) + "\n" : plan_text(plan));
-  return 0;
-}
-
 }  // namespace
 
 std::vector<Verb> verbs() {
@@ -181,14 +170,6 @@ std::vector<Verb> verbs() {
             {"round", "N", "the round to train; 1 if not given"}},
            true,
            train_verb},
-          {"plan",
-           "RECIPE --gpus N [key=value ...]",
-           "memory of a rank, time of a step, tokens and cost, before anything starts",
-           {{"gpus", "N", "GPUs, one rank each (8)"},
-            {"dry-run", "", "also walk a step with stand-in transfers and count them"},
-            {"json", "", "as JSON"}},
-           true,
-           plan_verb},
           {"save", "RUN", "ask the job that runs on a folder for a checkpoint now", {}, false, save_verb}};
 }
 

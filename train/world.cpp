@@ -10,11 +10,11 @@
 
 #include "core/log.h"
 #include "core/text.h"
-#include "model/gpu.h"
-#include "train/last_words.h"
-#include "train/roll_call.h"
-#include "train/tcp_coordinator.h"
-#include "train/watchdog.h"
+#include "model/device/cuda_library.h"
+#include "train/ranks/last_words.h"
+#include "train/ranks/roll_call.h"
+#include "train/ranks/tcp_coordinator.h"
+#include "train/ranks/watchdog.h"
 
 namespace retrace::train {
 namespace {

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "core/error.h"
-#include "core/ranks.h"
-#include "train/collectives.h"
-#include "train/launch_env.h"
+#include "core/ranks/ranks.h"
+#include "train/ranks/collectives.h"
+#include "train/ranks/launch_env.h"
 
 namespace retrace::train {
 

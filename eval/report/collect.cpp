@@ -1,8 +1,8 @@
-// Gathers what a run folder holds into one JSON object.
+#include "eval/report/collect.h"
+
 #include <algorithm>
 
-#include "core/metrics.h"
-#include "eval/report/report.h"
+#include "core/metrics/metrics.h"
 
 namespace retrace::eval {
 namespace {

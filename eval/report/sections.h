@@ -2,7 +2,7 @@
 // numbers are not there yet.
 #pragma once
 
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/json.h"
 #include "eval/report/page.h"
 

@@ -1,11 +1,11 @@
 // GSM8K as lm-eval's task gsm8k 3.0: five worked examples drawn from the training set, strict and flexible
 // extraction.
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/text.h"
-#include "eval/pattern.h"
-#include "eval/python_random.h"
-#include "eval/read_data.h"
-#include "eval/task.h"
+#include "data/benchmarks/benchmark_files.h"
+#include "eval/scoring/pattern.h"
+#include "eval/tasks/python_random.h"
+#include "eval/tasks/registry.h"
 
 namespace retrace::eval {
 namespace {
@@ -33,17 +33,18 @@ class Gsm8k : public EvalTask {
   }
   const TaskSpec& spec() const override { return spec_; }
   std::vector<fs::path> inputs(const EvalConfig& config) const override {
-    std::vector<fs::path> paths = {find_data(config, "gsm8k", {"test.jsonl", "test.jsonl.gz"}, kHint)};
+    std::vector<fs::path> paths = {
+        data::find_data(config.data_dir, "gsm8k", {"test.jsonl", "test.jsonl.gz"}, kHint)};
     if (spec_.num_shots > 0)
-      paths.push_back(find_data(config, "gsm8k", {"train.jsonl", "train.jsonl.gz"}, kHint));
+      paths.push_back(data::find_data(config.data_dir, "gsm8k", {"train.jsonl", "train.jsonl.gz"}, kHint));
     return paths;
   }
 
   // The examples of a document are drawn in document order from one generator, whatever the number of ranks.
   Prepared prepare(const PrepareContext& context) override {
     const auto paths = inputs(context.config);
-    const auto tests = read_json_lines(paths[0]);
-    const auto pool = spec_.num_shots > 0 ? read_json_lines(paths[1]) : std::vector<Json>{};
+    const auto tests = data::read_json_lines(paths[0]);
+    const auto pool = spec_.num_shots > 0 ? data::read_json_lines(paths[1]) : std::vector<Json>{};
     if (pool.size() < static_cast<size_t>(spec_.num_shots))
       throw Error(
           Code::input,

@@ -1,11 +1,11 @@
 // HumanEval as lm-eval asks it of base models: the raw prompt, completed until the next top-level statement.
-// Graded by eval/grader.h in the sandbox; pass@k by the unbiased estimate for every k of 1, 10, 100 up to the
-// number of samples.
-#include "core/files.h"
+// Graded by eval/scoring/grader.h in the sandbox; pass@k by the unbiased estimate for every k of 1, 10, 100
+// up to the number of samples.
+#include "core/files/files.h"
 #include "core/text.h"
-#include "eval/grader.h"
-#include "eval/read_data.h"
-#include "eval/task.h"
+#include "data/benchmarks/benchmark_files.h"
+#include "eval/scoring/grader.h"
+#include "eval/tasks/registry.h"
 
 namespace retrace::eval {
 namespace {
@@ -29,13 +29,13 @@ class HumanEval : public EvalTask {
   }
   const TaskSpec& spec() const override { return spec_; }
   std::vector<fs::path> inputs(const EvalConfig& config) const override {
-    return {find_data(config, "humaneval", {"HumanEval.jsonl.gz", "HumanEval.jsonl"}, kHint)};
+    return {data::find_data(config.data_dir, "humaneval", {"HumanEval.jsonl.gz", "HumanEval.jsonl"}, kHint)};
   }
 
   Prepared prepare(const PrepareContext& context) override {
     const auto path = inputs(context.config)[0];
     std::vector<Item> items;
-    auto docs = read_json_lines(path);
+    auto docs = data::read_json_lines(path);
     for (auto& doc : docs) {
       Item item;
       item.doc_id = static_cast<int64_t>(items.size());

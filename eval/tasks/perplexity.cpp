@@ -1,8 +1,8 @@
 // Perplexity of held-out documents: lm-eval's loglikelihood_rolling with word_perplexity, byte_perplexity,
 // bits_per_byte.
-#include "core/files.h"
-#include "eval/read_data.h"
-#include "eval/task.h"
+#include "core/files/files.h"
+#include "data/benchmarks/benchmark_files.h"
+#include "eval/tasks/registry.h"
 
 namespace retrace::eval {
 namespace {
@@ -22,7 +22,7 @@ class Perplexity : public EvalTask {
   std::vector<fs::path> inputs(const EvalConfig&) const override { return {file_}; }
 
   Prepared prepare(const PrepareContext& context) override {
-    const auto docs = read_json_lines(file_);
+    const auto docs = data::read_json_lines(file_);
     std::vector<Item> items;
     for (const auto& doc : docs) {
       const auto doc_id = static_cast<int64_t>(items.size());
@@ -44,7 +44,7 @@ class Perplexity : public EvalTask {
                            const Sandbox*) const override {
     Score score;
     const double ll = answers.at(0).loglikelihood;
-    const auto words = static_cast<double>(count_words(item.prompt)),
+    const auto words = static_cast<double>(data::count_words(item.prompt)),
                bytes = static_cast<double>(item.prompt.size());
     score.values = {
         {"word_perplexity", ll, words}, {"byte_perplexity", ll, bytes}, {"bits_per_byte", ll, bytes}};

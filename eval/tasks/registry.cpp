@@ -1,7 +1,7 @@
-// The table of tasks.
-#include "core/files.h"
+#include "eval/tasks/registry.h"
+
+#include "core/files/files.h"
 #include "core/text.h"
-#include "eval/task.h"
 
 namespace retrace::eval {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "core/files.h"
-#include "core/paths.h"
+#include "core/files/files.h"
+#include "core/files/paths.h"
 #include "core/text.h"
-#include "eval/read_data.h"
+#include "data/benchmarks/benchmark_files.h"
 
 namespace retrace::eval {
 namespace {
@@ -134,7 +134,7 @@ std::string fill(std::string text, const std::vector<std::pair<std::string, std:
 
 fs::path words_folder(const EvalConfig& config) {
   if (!config.ruler_words.empty()) return resolve_path(config.ruler_words);
-  return find_data(config, "ruler", {"nounlist.txt"}, kWordsHint).parent_path();
+  return data::find_data(config.data_dir, "ruler", {"nounlist.txt"}, kWordsHint).parent_path();
 }
 
 std::vector<fs::path> word_files(const EvalConfig& config, const std::vector<std::string>& lists) {

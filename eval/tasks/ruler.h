@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "eval/python_random.h"
 #include "eval/task.h"
+#include "eval/tasks/python_random.h"
 
 namespace retrace::eval {
 

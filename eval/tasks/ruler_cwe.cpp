@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/text.h"
+#include "eval/tasks/registry.h"
 #include "eval/tasks/ruler.h"
 
 namespace retrace::eval {

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/files.h"
-#include "core/paths.h"
+#include "core/files/files.h"
+#include "core/files/paths.h"
 #include "core/text.h"
-#include "eval/read_data.h"
+#include "data/benchmarks/benchmark_files.h"
+#include "eval/tasks/registry.h"
 #include "eval/tasks/ruler.h"
 
 namespace retrace::eval {
@@ -49,7 +50,7 @@ class Niah : public RulerTask {
   Niah(const std::string& name, int64_t length)
       : RulerTask(name, length), essays_(name != "niah_single_1"), uuids_(name == "niah_single_3") {
     spec_.max_gen_tokens = 128;
-    spec_.prompt_template = std::string(kTemplate) + "\n" + kNeedle;
+    spec_.prompt_template = fmt::format("{}\n{}", kTemplate, kNeedle);
     if (essays_) spec_.flavour += ", rule-based sentences";
   }
 

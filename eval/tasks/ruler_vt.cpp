@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "eval/tasks/registry.h"
 #include "eval/tasks/ruler.h"
 
 namespace retrace::eval {

@@ -1,11 +1,12 @@
-// Device code of the row kernels (formulas and rounding points: model/ops/kernels.h). One block works on one
-// row, or on a run of rows or a tile of columns where said; all sums have a fixed order and no kernel uses
-// atomics. Plain C++ but for CUDA's own words, so that tests/model/cuda_emulation.h can run it on a CPU.
+// Device code of the row kernels (formulas and rounding points: model/ops/cpu/kernels.h). One block works on
+// one row, or on a run of rows or a tile of columns where said; all sums have a fixed order and no kernel
+// uses atomics. Plain C++ but for CUDA's own words, so that tests/model/cuda/cuda_emulation.h can run it on a
+// CPU.
 #pragma once
 
 #include "model/float_bits.h"
-#include "model/ops/adamw_step.h"
-#include "model/ops/kernels.h"
+#include "model/kernel_types.h"
+#include "model/ops/cpu/kernels.h"
 
 namespace retrace::model::cuda {
 

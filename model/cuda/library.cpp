@@ -8,7 +8,7 @@
 #include "model/cuda/nccl.h"
 #include "model/cuda/tables.h"
 #include "model/cuda/te.h"
-#include "model/gpu_library.h"
+#include "model/device/library_table.h"
 
 namespace retrace::model::cuda {
 

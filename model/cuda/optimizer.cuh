@@ -1,9 +1,9 @@
 // Device code of the optimizer. Compiled without fused multiply-add, so that an update has the CPU's bits
-// (train/adamw.cpp).
+// (train/sharding/adamw.cpp).
 #pragma once
 
 #include "model/float_bits.h"
-#include "model/ops/adamw_step.h"
+#include "model/kernel_types.h"
 
 namespace retrace::model::cuda {
 

@@ -3,7 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "model/ops/gpu_kernels.h"
+#include "model/device/row_kernels.h"
 
 namespace retrace::model::cuda {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "model/ops/te_kernels.h"
+#include "model/device/te_functions.h"
 
 namespace retrace::model::cuda {
 

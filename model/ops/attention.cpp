@@ -10,11 +10,11 @@
 #include <atomic>
 #include <cmath>
 
-#include "model/ops/attention_bf16.h"
+#include "model/device/te_functions.h"
 #include "model/ops/attention_gpu.h"
-#include "model/ops/parallel.h"
-#include "model/ops/te_kernels.h"
-#include "model/ops/typed.h"
+#include "model/ops/cpu/attention_bf16.h"
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/typed.h"
 
 namespace retrace::model {
 

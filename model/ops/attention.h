@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "model/ops/kernels.h"
+#include "model/ops/cpu/kernels.h"
 #include "model/ops/rope.h"
 
 namespace retrace::model {

@@ -8,9 +8,9 @@
 
 #include "core/log.h"
 #include "core/random.h"
+#include "model/device/te_functions.h"
 #include "model/ops/attention.h"
-#include "model/ops/te_kernels.h"
-#include "model/ops/typed.h"
+#include "model/ops/cpu/typed.h"
 
 namespace retrace::model {
 namespace {

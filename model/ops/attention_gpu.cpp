@@ -17,8 +17,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/gpu_library.h"
-#include "model/ops/typed.h"
+#include "model/device/library_table.h"
+#include "model/ops/cpu/typed.h"
 
 namespace retrace::model {
 namespace {

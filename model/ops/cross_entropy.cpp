@@ -6,10 +6,10 @@
 
 #include <algorithm>
 
-#include "model/gpu_library.h"
+#include "model/device/library_table.h"
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/typed.h"
 #include "model/ops/linear.h"
-#include "model/ops/parallel.h"
-#include "model/ops/typed.h"
 
 namespace retrace::model {
 

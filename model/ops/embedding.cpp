@@ -3,9 +3,9 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/sort.h>
 
-#include "model/gpu_library.h"
-#include "model/ops/parallel.h"
-#include "model/ops/typed.h"
+#include "model/device/library_table.h"
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/typed.h"
 
 namespace retrace::model {
 

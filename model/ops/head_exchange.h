@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "model/ops/kernels.h"
+#include "model/ops/cpu/kernels.h"
 
 namespace retrace::model {
 

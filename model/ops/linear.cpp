@@ -8,9 +8,9 @@
 
 #include <type_traits>
 
-#include "model/ops/linear_bf16.h"
-#include "model/ops/parallel.h"
-#include "model/ops/typed.h"
+#include "model/ops/cpu/linear_bf16.h"
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/typed.h"
 
 namespace retrace::model {
 

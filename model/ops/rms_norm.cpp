@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "model/gpu_library.h"
-#include "model/ops/parallel.h"
-#include "model/ops/typed.h"
+#include "model/device/library_table.h"
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/typed.h"
 
 namespace retrace::model {
 

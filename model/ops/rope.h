@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/llama_config.h"
-#include "model/ops/kernels.h"
+#include "model/ops/cpu/kernels.h"
 
 namespace retrace::model {
 

@@ -3,9 +3,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
-#include "model/gpu_library.h"
-#include "model/ops/parallel.h"
-#include "model/ops/typed.h"
+#include "model/device/library_table.h"
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/typed.h"
 
 namespace retrace::model {
 

@@ -4,11 +4,11 @@
 set(fuzz_targets answer archive git json)
 if(RETRACE_FUZZ)
   # Recipes and the command line take no part, and clang 14 does not compile them.
-  file(GLOB fuzz_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/synth/input/*.cpp ${PROJECT_SOURCE_DIR}/core/*.cpp
-    ${PROJECT_SOURCE_DIR}/data/text_stream.cpp)
-  list(APPEND fuzz_sources synth/generate/answer.cpp synth/generate/prose.cpp synth/endpoint/http_rules.cpp
-    synth/search/score_answer.cpp)
-  list(FILTER fuzz_sources EXCLUDE REGEX "/core/(cli|completion|recipe|toml|run_|metrics|tensorboard|launcher|failpoint)")
+  file(GLOB_RECURSE fuzz_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/synth/input/*.cpp ${PROJECT_SOURCE_DIR}/core/*.cpp)
+  list(FILTER fuzz_sources EXCLUDE REGEX
+    "/core/(cli|recipe|metrics|sandbox)/|/core/(ranks/run_lock|process/launcher|failpoint)|/core/files/sqlite")
+  list(APPEND fuzz_sources data/packing/text_stream.cpp synth/generate/answer.cpp synth/record/prose.cpp
+    model/endpoint/http_rules.cpp model/endpoint/logprob_answer.cpp)
   add_library(fuzz_input STATIC ${fuzz_sources})
   target_include_directories(fuzz_input PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(fuzz_input PUBLIC

@@ -1,6 +1,9 @@
-# retrace_room(name LINK targets... [NO_TORCH]): the folder `name` and its sub-folders as the static library retrace_name.
+# retrace_room(name LINK targets... PCH none|plain|torch): the folder `name` and its sub-rooms as the static library
+# retrace_name. PCH names the precompiled header (scripts/cmake/pch_*.h) that its sources begin with: the first room that
+# asks for one builds it, later ones share it.
 add_library(retrace_flags INTERFACE)
-target_compile_options(retrace_flags INTERFACE -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror)
+# -Wno-psabi: notes about the ABI of vector types, which never cross a library's border here.
+target_compile_options(retrace_flags INTERFACE -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror -Wno-psabi)
 if(RETRACE_SANITIZE)
   add_compile_options(-fsanitize=${RETRACE_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${RETRACE_SANITIZE})
@@ -8,12 +11,35 @@ endif()
 if(RETRACE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
+option(RETRACE_PCH "precompiled headers" ON)
+if(RETRACE_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # so that ccache sees through precompiled headers
+  # GCC 12 finds faults inside libstdc++'s std::string once that comes from a precompiled header (GCC bug 105651). A build
+  # with -DRETRACE_PCH=OFF keeps these warnings.
+  target_compile_options(retrace_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds -Wno-stringop-overflow
+    -Wno-stringop-overread -Wno-restrict>)
+endif()
+
+# retrace_pch(target kind)
+function(retrace_pch target kind)
+  if(NOT RETRACE_PCH)
+    return()
+  endif()
+  get_property(owner GLOBAL PROPERTY RETRACE_PCH_${kind})
+  if(owner)
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+  else()
+    target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/scripts/cmake/pch_${kind}.h)
+    set_property(GLOBAL PROPERTY RETRACE_PCH_${kind} ${target})
+  endif()
+endfunction()
 
 function(retrace_room name)
-  cmake_parse_arguments(ROOM "NO_TORCH" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ROOM "" "PCH" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "/model/cuda/")
+  list(FILTER sources EXCLUDE REGEX "${PROJECT_SOURCE_DIR}/model/cuda/")
   add_library(retrace_${name} STATIC ${sources})
   target_include_directories(retrace_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(retrace_${name} PUBLIC ${ROOM_LINK} PRIVATE retrace_flags Threads::Threads)
+  retrace_pch(retrace_${name} ${ROOM_PCH})
 endfunction()

@@ -1,18 +1,23 @@
-# tests/ROOM/*.cpp make one test program a room; the tags [slow] and [gpu] become CTest labels. tests/peers/*.py are
+# tests/ROOM/**.cpp make one test program a room; the tags [slow] and [gpu] become CTest labels. tests/peers/*.py are
 # comparisons with Python references (label peers), run by the environment that scripts/setup --peers makes.
 find_package(Catch2 3.7 REQUIRED)
 include(Catch)
 
-function(retrace_tests name)
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*.cpp)
+add_library(tests_shared STATIC ${PROJECT_SOURCE_DIR}/tests/shared/http_server.cpp)
+target_link_libraries(tests_shared PUBLIC retrace_core PRIVATE retrace_flags Threads::Threads)
+
+function(retrace_tests name pch)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*.cpp)
   if(NOT sources)
     return()
   endif()
   add_executable(tests_${name} ${sources})
-  target_link_libraries(tests_${name} PRIVATE ${ARGN} retrace_flags Catch2::Catch2WithMain Threads::Threads)
+  target_compile_options(tests_${name} PRIVATE -O1)  # the tests themselves: less time to compile
+  target_link_libraries(tests_${name} PRIVATE ${ARGN} tests_shared retrace_flags Catch2::Catch2WithMain Threads::Threads)
   target_include_directories(tests_${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(tests_${name} PRIVATE
     RETRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" RETRACE_BINARY="$<TARGET_FILE:retrace>")
+  retrace_pch(tests_${name} ${pch})
   # Debian's Catch2 does not hand tags to CTest, so that each label is discovered by itself.
   set(common TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST)
   catch_discover_tests(tests_${name} TEST_SPEC "~[slow]~[gpu]" ${common} TEST_LIST tests_${name}_ordinary
@@ -23,13 +28,14 @@ function(retrace_tests name)
   endforeach()
 endfunction()
 
-retrace_tests(core retrace_core)
-retrace_tests(data retrace_data)
-retrace_tests(model retrace_model)
-retrace_tests(synth retrace_synth)
-retrace_tests(train retrace_train)
-retrace_tests(eval retrace_eval)
-retrace_tests(e2e retrace_core retrace_data)
+retrace_tests(core plain retrace_core)
+retrace_tests(data plain retrace_data)
+retrace_tests(model torch retrace_model)
+retrace_tests(synth plain retrace_synth)
+retrace_tests(train torch retrace_train)
+retrace_tests(eval plain retrace_eval)
+retrace_tests(loop plain retrace_loop)
+retrace_tests(e2e plain retrace_core retrace_data)
 if(TARGET tests_e2e)
   add_dependencies(tests_e2e retrace)
 endif()

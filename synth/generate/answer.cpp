@@ -6,7 +6,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "synth/generate/prompts.h"
-#include "synth/generate/prose.h"
+#include "synth/record/prose.h"
 
 namespace retrace::synth {
 

@@ -1,7 +1,7 @@
 #include "synth/generate/chat_template.h"
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "synth/generate/drafting.h"

@@ -34,7 +34,7 @@ Drafting::Drafting(const GeneratorConfig& config, std::string author,
       given_up_(requests.size()),
       attempts_(requests.size(), 0) {}
 
-std::optional<int> Drafting::take(size_t i, const StoredAnswer& answer) {
+std::optional<int> Drafting::take(size_t i, const model::StoredAnswer& answer) {
   const AnswerRules rules = {config_.api == "chat", static_cast<size_t>(config_.max_chars),
                              config_.max_code_lines};
   CheckedAnswer checked;

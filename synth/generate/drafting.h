@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "synth/endpoint/config.h"
-#include "synth/endpoint/evidence.h"
+#include "model/endpoint/evidence.h"
+#include "synth/config.h"
+#include "synth/generate/generator.h"
 #include "synth/generate/prompts.h"
-#include "synth/generator.h"
 
 namespace retrace::synth {
 
@@ -26,7 +26,7 @@ class Drafting {
   Drafting(const GeneratorConfig& config, std::string author, const std::vector<SlotRequest>& requests,
            Counts& counts, const std::function<void()>& settled);
   // What came for request i. Returns the attempt to ask for next, or nothing: it is settled.
-  std::optional<int> take(size_t i, const StoredAnswer& answer);
+  std::optional<int> take(size_t i, const model::StoredAnswer& answer);
   void give_up(size_t i, const std::string& problem);
   std::vector<Draft> drafts();  // once everything is settled
 

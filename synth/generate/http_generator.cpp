@@ -11,7 +11,7 @@ constexpr int64_t kTemplateTokens = 256;  // at most, of a chat template around 
 
 }  // namespace
 
-HttpGenerator::HttpGenerator(GeneratorConfig config, Prompts prompts, Endpoints& endpoints)
+HttpGenerator::HttpGenerator(GeneratorConfig config, Prompts prompts, model::Endpoints& endpoints)
     : config_(std::move(config)), prompts_(std::move(prompts)), endpoints_(endpoints) {
   if (config_.model.empty())
     throw Error(Code::recipe, "the generator's model is not named",
@@ -27,7 +27,7 @@ std::string HttpGenerator::fill(const SlotRequest& request) {
   return fill_all({request})[0].text;
 }
 
-Ask HttpGenerator::ask_for(const SlotRequest& r, int attempt) const {
+model::Ask HttpGenerator::ask_for(const SlotRequest& r, int attempt) const {
   const Prompt prompt = make_prompt(prompts_, r, static_cast<size_t>(config_.max_prompt_kib) << 10);
   Json body = {{"model", config_.model}};
   const bool chat = config_.api == "chat";
@@ -41,7 +41,7 @@ Ask HttpGenerator::ask_for(const SlotRequest& r, int attempt) const {
   body["top_p"] = config_.top_p;
   body["max_tokens"] = config_.max_tokens;
   body["seed"] = answer_seed(r, attempt);
-  Ask ask;
+  model::Ask ask;
   ask.path = chat ? "/v1/chat/completions" : "/v1/completions";
   ask.body = to_text(body);
   if (!config_.dtype.empty()) ask.about = "dtype " + config_.dtype + "\n";
@@ -54,12 +54,13 @@ Ask HttpGenerator::ask_for(const SlotRequest& r, int attempt) const {
 
 std::vector<Draft> HttpGenerator::fill_all(const std::vector<SlotRequest>& requests) {
   Drafting drafting(config_, name(), requests, counts_, settled);
-  std::vector<Ask> asks;
+  std::vector<model::Ask> asks;
   for (const SlotRequest& r : requests) asks.push_back(ask_for(r, 0));
-  endpoints_.ask_all(std::move(asks), [&](size_t i, const StoredAnswer& answer) -> std::optional<Ask> {
-    const std::optional<int> attempt = drafting.take(i, answer);
-    return attempt ? std::optional(ask_for(requests[i], *attempt)) : std::nullopt;
-  });
+  endpoints_.ask_all(std::move(asks),
+                     [&](size_t i, const model::StoredAnswer& answer) -> std::optional<model::Ask> {
+                       const std::optional<int> attempt = drafting.take(i, answer);
+                       return attempt ? std::optional(ask_for(requests[i], *attempt)) : std::nullopt;
+                     });
   return drafting.drafts();
 }
 

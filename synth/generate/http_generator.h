@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "synth/endpoint/config.h"
-#include "synth/endpoint/endpoints.h"
+#include "model/endpoint/endpoints.h"
+#include "synth/config.h"
 #include "synth/generate/drafting.h"
+#include "synth/generate/generator.h"
 #include "synth/generate/prompts.h"
-#include "synth/generator.h"
 
 namespace retrace::synth {
 
@@ -17,7 +17,7 @@ namespace retrace::synth {
 class HttpGenerator : public Generator {
  public:
   // `endpoints` must outlive this.
-  HttpGenerator(GeneratorConfig config, Prompts prompts, Endpoints& endpoints);
+  HttpGenerator(GeneratorConfig config, Prompts prompts, model::Endpoints& endpoints);
   std::string name() const override;  // "http/MODEL[/DTYPE]/PROMPTS"
   std::string fill(const SlotRequest& request) override;
   std::vector<Draft> fill_all(const std::vector<SlotRequest>& requests) override;
@@ -26,10 +26,10 @@ class HttpGenerator : public Generator {
   Counts take_counts();
 
  private:
-  Ask ask_for(const SlotRequest& request, int attempt) const;
+  model::Ask ask_for(const SlotRequest& request, int attempt) const;
   GeneratorConfig config_;
   Prompts prompts_;
-  Endpoints& endpoints_;
+  model::Endpoints& endpoints_;
   Counts counts_;
 };
 

@@ -19,11 +19,11 @@ struct LocalGenerator::Asked {
   std::string hash;
   std::vector<data::TokenId> prompt;
   uint64_t seed = 0;
-  std::optional<StoredAnswer> answer;
+  std::optional<model::StoredAnswer> answer;
 };
 
 LocalGenerator::LocalGenerator(GeneratorConfig config, Prompts prompts, LocalWriter writer,
-                               Evidence& evidence)
+                               model::Evidence& evidence)
     : config_(std::move(config)),
       prompts_(std::move(prompts)),
       writer_(std::move(writer)),
@@ -56,12 +56,13 @@ LocalGenerator::Asked LocalGenerator::ask_for(const SlotRequest& r, size_t numbe
                          {"top_p", config_.top_p},
                          {"max_tokens", config_.max_tokens},
                          {"seed", out.seed}};
-  out.hash = request_hash("LOCAL", "/generate", to_text(question));
+  out.hash = model::request_hash("LOCAL", "/generate", to_text(question));
   return out;
 }
 
 // In the shape in which a server answers, so that one parser reads both.
-StoredAnswer LocalGenerator::answer_of(const std::vector<data::TokenId>& made, size_t prompt_tokens) const {
+model::StoredAnswer LocalGenerator::answer_of(const std::vector<data::TokenId>& made,
+                                              size_t prompt_tokens) const {
   const auto count = static_cast<int64_t>(made.size());
   const std::string text = writer_.tokenizer->decode(made);
   Json choice = {{"finish_reason", count >= config_.max_tokens ? "length" : "stop"}};
@@ -69,7 +70,7 @@ StoredAnswer LocalGenerator::answer_of(const std::vector<data::TokenId>& made, s
     choice["message"] = {{"role", "assistant"}, {"content", text}};
   else
     choice["text"] = text;
-  const Usage usage = {static_cast<int64_t>(prompt_tokens), count};
+  const model::Usage usage = {static_cast<int64_t>(prompt_tokens), count};
   return {200, to_text({{"choices", {choice}}}), usage};
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "model/engine.h"
+#include "model/engine/engine.h"
 #include "synth/generate/chat_template.h"
 #include "synth/generate/drafting.h"
 
@@ -27,7 +27,7 @@ struct LocalWriter {
 class LocalGenerator : public Generator {
  public:
   // `evidence` must outlive this, and so must the writer's engine.
-  LocalGenerator(GeneratorConfig config, Prompts prompts, LocalWriter writer, Evidence& evidence);
+  LocalGenerator(GeneratorConfig config, Prompts prompts, LocalWriter writer, model::Evidence& evidence);
   std::string name() const override;  // "local/WEIGHTS/PROMPTS"
   std::string fill(const SlotRequest& request) override;
   std::vector<Draft> fill_all(const std::vector<SlotRequest>& requests) override;
@@ -39,12 +39,12 @@ class LocalGenerator : public Generator {
   struct Asked;
   Asked ask_for(const SlotRequest& request, size_t number, int attempt) const;
   void answer_all(std::vector<Asked>& asked);
-  StoredAnswer answer_of(const std::vector<data::TokenId>& made, size_t prompt_tokens) const;
+  model::StoredAnswer answer_of(const std::vector<data::TokenId>& made, size_t prompt_tokens) const;
 
   GeneratorConfig config_;
   Prompts prompts_;
   LocalWriter writer_;
-  Evidence& evidence_;
+  model::Evidence& evidence_;
   Counts counts_;
 };
 

@@ -5,13 +5,13 @@
 #include <array>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/hash.h"
 #include "core/text.h"
-#include "synth/generate/plan.h"
-#include "synth/generate/prose.h"
 #include "synth/generate/template_facts.h"
 #include "synth/generate/template_project.h"
+#include "synth/record/plan_table.h"
+#include "synth/record/prose.h"
 
 extern const std::map<std::string, std::string> kRetracePrompts;  // scripts/cmake/embed.cmake
 

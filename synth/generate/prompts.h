@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "synth/generator.h"
+#include "synth/generate/generator.h"
 
 namespace retrace::synth {
 
@@ -27,7 +27,7 @@ struct Prompt {
   std::string system, user;
 };
 
-// What the generator may see at this step (synth/generator.h), at most `max_bytes` of quotations.
+// What the generator may see at this step (synth/generate/generator.h), at most `max_bytes` of quotations.
 Prompt make_prompt(const Prompts& prompts, const SlotRequest& request, size_t max_bytes);
 
 }  // namespace retrace::synth

@@ -7,9 +7,9 @@
 #include <set>
 
 #include "core/text.h"
-#include "synth/generate/cuts.h"
-#include "synth/generate/plan.h"
-#include "synth/generate/prose.h"
+#include "synth/record/plan_table.h"
+#include "synth/record/prose.h"
+#include "synth/skeleton/cuts.h"
 
 namespace retrace::synth {
 

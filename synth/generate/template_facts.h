@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "synth/generator.h"
+#include "synth/generate/generator.h"
 
 namespace retrace::synth {
 

@@ -8,11 +8,11 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/text.h"
-#include "synth/generate/plan.h"
-#include "synth/generate/prose.h"
 #include "synth/generate/template_facts.h"
 #include "synth/generate/template_phrases.h"
 #include "synth/generate/template_project.h"
+#include "synth/record/plan_table.h"
+#include "synth/record/prose.h"
 
 namespace retrace::synth {
 

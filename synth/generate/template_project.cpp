@@ -6,8 +6,8 @@
 #include <map>
 
 #include "core/text.h"
-#include "synth/generate/plan.h"
-#include "synth/generate/prose.h"
+#include "synth/record/plan_table.h"
+#include "synth/record/prose.h"
 
 namespace retrace::synth {
 
@@ -69,7 +69,7 @@ std::string project_name(const Trajectory& t) {
     again = false;
     for (const char* suffix : {".tar", ".gz", ".xz", ".bz2", ".zst", ".tgz", ".zip", ".orig", ".git"})
       if (name.size() > std::string_view(suffix).size() && name.ends_with(suffix)) {
-        name.resize(name.size() - std::string_view(suffix).size());
+        name.erase(name.size() - std::string_view(suffix).size());
         again = true;
       }
   }

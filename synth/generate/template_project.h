@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "synth/generator.h"
+#include "synth/generate/generator.h"
 
 namespace retrace::synth {
 

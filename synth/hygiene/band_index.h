@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "synth/ledger_db.h"
+#include "core/files/sqlite.h"
 
 namespace retrace::synth {
 

@@ -5,12 +5,12 @@
 #include <memory>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
+#include "core/files/paths.h"
 #include "core/hash.h"
 #include "core/json.h"
-#include "core/paths.h"
 #include "core/random.h"
-#include "synth/hygiene/config.h"
+#include "synth/config.h"
 
 namespace retrace::synth {
 

@@ -9,8 +9,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "core/recipe.h"
-#include "synth/snapshot.h"
+#include "core/recipe/recipe.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <set>
 
+#include "core/base64.h"
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
+#include "core/files/sqlite.h"
 #include "core/hash.h"
 #include "synth/hygiene/band_index.h"
 #include "synth/hygiene/minhash.h"
 #include "synth/input/tree_hash.h"
-#include "synth/ledger_db.h"
-#include "synth/record/base64.h"
 
 namespace retrace::synth {
 
@@ -87,7 +87,7 @@ struct FileJudge::State {
 
   void keep(const std::string& origin, const FileFact& file) {
     ++n_kept;
-    add_kept->bind(1, n_kept).bind(2, origin + ":" + file.path).bind_bytes(3, file.signature).run();
+    add_kept->bind(1, n_kept).bind(2, origin + ":" + file.path).bind_blob(3, file.signature).run();
     add_hash->bind(1, file.hash).bind(2, n_kept).run();
     bands->add(n_kept, file.signature);
   }

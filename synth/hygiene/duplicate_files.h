@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "core/json.h"
-#include "synth/hygiene/config.h"
-#include "synth/snapshot.h"
+#include "synth/config.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 

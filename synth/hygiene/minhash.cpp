@@ -102,4 +102,11 @@ std::string repository_signature(const Snapshot& snapshot) {
   return pack_signature(minhash(&shingles));
 }
 
+std::vector<uint64_t> minhash_signature(const Snapshot& snapshot) {
+  std::vector<uint64_t> shingles;
+  for (const auto& file : snapshot.files)
+    if (!file.language.empty()) add_shingles(file.content, Words::identifiers, &shingles);
+  return minhash(&shingles);
+}
+
 }  // namespace retrace::synth

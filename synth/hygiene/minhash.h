@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "synth/snapshot.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 
@@ -29,5 +29,8 @@ std::vector<uint64_t> band_keys(std::string_view packed);
 
 // Of a repository's source files, file by file; "" if no file has 5 words.
 std::string repository_signature(const Snapshot& snapshot);
+
+// MinHash signature over 5-grams of identifiers, file by file; empty if there are fewer than 5 identifiers.
+std::vector<uint64_t> minhash_signature(const Snapshot& snapshot);
 
 }  // namespace retrace::synth

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "synth/input/paths.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "synth/input/paths.h"
 #include "synth/input/roles.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "synth/snapshot.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 

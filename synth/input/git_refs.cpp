@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "synth/input/beneath.h"
-#include "synth/input/paths.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

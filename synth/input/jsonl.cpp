@@ -4,8 +4,8 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/random.h"
-#include "data/text_stream.h"
-#include "synth/input/paths.h"
+#include "data/packing/text_stream.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

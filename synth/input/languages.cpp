@@ -1,6 +1,6 @@
 #include "synth/input/languages.h"
 
-#include "synth/input/paths.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

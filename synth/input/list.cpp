@@ -6,17 +6,17 @@
 #include <fstream>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "synth/input/jsonl.h"
 #include "synth/input/languages.h"
-#include "synth/input/paths.h"
 #include "synth/input/roles.h"
+#include "synth/input/snapshot.h"
 #include "synth/input/source.h"
 #include "synth/input/source_list.h"
-#include "synth/snapshot.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "synth/input/paths.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

@@ -1,22 +1,22 @@
 // take_snapshot: lists, filters by path, reads, redacts, filters by content, and sorts it all.
-#include "synth/snapshot.h"
+#include "synth/input/snapshot.h"
 
 #include <algorithm>
 #include <set>
 
 #include "core/error.h"
 #include "core/hash.h"
-#include "data/text_stream.h"
+#include "data/packing/text_stream.h"
 #include "synth/config.h"
 #include "synth/input/filter.h"
 #include "synth/input/jsonl.h"
 #include "synth/input/languages.h"
-#include "synth/input/licence.h"
-#include "synth/input/paths.h"
-#include "synth/input/redact.h"
+#include "synth/input/licence/licence.h"
+#include "synth/input/redact/redact.h"
 #include "synth/input/source.h"
 #include "synth/input/source_list.h"
 #include "synth/input/tree_hash.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

@@ -9,8 +9,8 @@
 #include <memory>
 
 #include "core/error.h"
-#include "synth/input/paths.h"
 #include "synth/input/source.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

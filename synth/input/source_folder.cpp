@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "synth/input/beneath.h"
-#include "synth/input/paths.h"
 #include "synth/input/source.h"
+#include "synth/paths.h"
 
 namespace retrace::synth {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "synth/snapshot.h"
+#include "synth/input/snapshot.h"
 
 namespace retrace::synth {
 

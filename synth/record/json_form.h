@@ -1,7 +1,7 @@
 // The canonical JSON of a record: fixed keys in fixed order. Identity and storage are made from it.
 #pragma once
 
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 
 namespace retrace::synth {
 

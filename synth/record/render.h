@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 
 namespace retrace::synth {
 

@@ -5,7 +5,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/text.h"
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 
 namespace retrace::synth {
 

@@ -1,12 +1,12 @@
 // What exceeds seq_len is cut at sub-agents (raw_repos: at files) into the fewest parts, made as even as that
 // number allows; a sub-agent or file that is too long alone is first cut between its Writes. The policy for
-// headers stands in synth/trajectory.h.
+// headers stands in synth/record/trajectory.h.
 #include <algorithm>
 #include <optional>
 #include <set>
 
 #include "core/error.h"
-#include "synth/generate/plan.h"
+#include "synth/record/plan_table.h"
 #include "synth/record/render.h"
 
 namespace retrace::synth {

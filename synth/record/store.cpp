@@ -2,13 +2,13 @@
 //   "RTRJ0001", then one zstd frame a record (its canonical JSON), then the index: for each record u64
 //   offset, u64 frame bytes, u64 raw bytes, u64 XXH3 of the frame; then the trailer: u64 records, u64 index
 //   offset, u64 XXH3 of the index, "RTRJ.END". Frames touch and fill [8, index offset).
-#include "synth/store.h"
+#include "synth/record/store.h"
 
 #include <zstd.h>
 
 #include "core/checked.h"
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/hash.h"
 
 namespace retrace::synth {

@@ -1,5 +1,5 @@
 // Identity of a record, and the bytes of its steps.
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 
 #include "core/error.h"
 #include "core/hash.h"

@@ -1,8 +1,8 @@
 // to_json and back. Strict: every key is asked for, ids are recomputed, and the record is replayed.
+#include "core/base64.h"
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/text.h"
-#include "synth/record/base64.h"
 #include "synth/record/json_form.h"
 
 namespace retrace::synth {

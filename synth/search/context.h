@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "synth/record/render.h"
-#include "synth/scorer.h"
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 

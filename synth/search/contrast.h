@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/json.h"
-#include "synth/scorer.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/json.h"
-#include "synth/scorer.h"
+#include "synth/record/trajectory.h"
 #include "synth/search/context.h"
-#include "synth/trajectory.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 

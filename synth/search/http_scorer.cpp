@@ -7,7 +7,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/random.h"
-#include "synth/search/score_answer.h"
+#include "model/endpoint/logprob_answer.h"
 
 namespace retrace::synth {
 
@@ -47,7 +47,7 @@ std::string below_bound(double mean, const data::Tokenizer& tokenizer) {
 }  // namespace
 
 HttpScorer::HttpScorer(ScorerConfig config, std::shared_ptr<const data::Tokenizer> tokenizer,
-                       int64_t max_context, Endpoints& endpoints, Evidence& evidence)
+                       int64_t max_context, model::Endpoints& endpoints, model::Evidence& evidence)
     : config_(std::move(config)),
       tokenizer_(std::move(tokenizer)),
       cutter_(tokenizer_, max_context),
@@ -77,8 +77,8 @@ std::vector<ScoreResult> HttpScorer::score(const std::string& prefix,
   return score_segments(request);
 }
 
-Ask HttpScorer::ask_for(const Ids& ids, size_t last, int64_t new_tokens) const {
-  Ask ask;
+model::Ask HttpScorer::ask_for(const Ids& ids, size_t last, int64_t new_tokens) const {
+  model::Ask ask;
   Json body;
   if (config_.dialect == "vllm") {
     ask.path = "/v1/completions";
@@ -102,15 +102,15 @@ Ask HttpScorer::ask_for(const Ids& ids, size_t last, int64_t new_tokens) const {
 }
 
 std::vector<float> HttpScorer::read(const std::string& body, const Ids& ids, size_t last) const {
-  return read_score_answer(config_.dialect == "vllm" ? ScoreDialect::vllm : ScoreDialect::sglang, body, ids,
-                           last);
+  return model::read_score_answer(
+      config_.dialect == "vllm" ? model::ScoreDialect::vllm : model::ScoreDialect::sglang, body, ids, last);
 }
 
 std::vector<ScoreResult> HttpScorer::score_segments(const ScoreRequest& request) {
   const ScoreIds scoring = cutter_.ids(request);
   std::vector<ScoreResult> out(request.thoughts.size() + (request.none ? 1 : 0));
   std::vector<Ids> prompts;
-  std::vector<Ask> asks;
+  std::vector<model::Ask> asks;
   for (const Ids& continuation : scoring.continuations) {
     prompts.push_back(scoring.prefix);
     prompts.back().insert(prompts.back().end(), continuation.begin(), continuation.end());
@@ -118,25 +118,26 @@ std::vector<ScoreResult> HttpScorer::score_segments(const ScoreRequest& request)
   }
   std::string refused;
   std::vector<int> attempts(asks.size(), 0);
-  endpoints_.ask_all(std::move(asks), [&](size_t i, const StoredAnswer& answer) -> std::optional<Ask> {
-    std::string why = fmt::format("HTTP {}: {}", answer.status, answer.body.substr(0, 200));
-    try {
-      if (answer.status == 200) {
-        const std::vector<float> logprobs = read(answer.body, prompts[i], scoring.target);
-        out[scoring.places[i]] = sum_scores(logprobs, scoring.target, request.target.size());
+  endpoints_.ask_all(
+      std::move(asks), [&](size_t i, const model::StoredAnswer& answer) -> std::optional<model::Ask> {
+        std::string why = fmt::format("HTTP {}: {}", answer.status, answer.body.substr(0, 200));
+        try {
+          if (answer.status == 200) {
+            const std::vector<float> logprobs = read(answer.body, prompts[i], scoring.target);
+            out[scoring.places[i]] = sum_scores(logprobs, scoring.target, request.target.size());
+            return std::nullopt;
+          }
+        } catch (const Error& error) {
+          why = error.message();
+        }
+        if (answer.status < 400 && ++attempts[i] < config_.attempts) {
+          model::Ask again = ask_for(prompts[i], scoring.target, 1);
+          again.attempt = attempts[i];
+          return again;
+        }
+        refused = why;
         return std::nullopt;
-      }
-    } catch (const Error& error) {
-      why = error.message();
-    }
-    if (answer.status < 400 && ++attempts[i] < config_.attempts) {
-      Ask again = ask_for(prompts[i], scoring.target, 1);
-      again.attempt = attempts[i];
-      return again;
-    }
-    refused = why;
-    return std::nullopt;
-  });
+      });
   if (!refused.empty())
     throw Error(Code::input, fmt::format("the server is refused as a scorer: {}", refused),
                 "does it serve this model with room for search.max_context + 1 tokens?", "scorer.endpoints");
@@ -144,14 +145,14 @@ std::vector<ScoreResult> HttpScorer::score_segments(const ScoreRequest& request)
 }
 
 std::vector<float> HttpScorer::examine_text(size_t endpoint, const Ids& ids) {
-  const StoredAnswer answer = endpoints_.ask_directly(endpoint, ask_for(ids, ids.size() - 1, 1));
+  const model::StoredAnswer answer = endpoints_.ask_directly(endpoint, ask_for(ids, ids.size() - 1, 1));
   if (answer.status != 200) broken(fmt::format("HTTP {}: {}", answer.status, answer.body.substr(0, 200)));
   return read(answer.body, ids, ids.size() - 1);
 }
 
 // What the server itself would go on with, as ids.
 HttpScorer::Ids HttpScorer::greedy(size_t endpoint, const Ids& ids) {
-  const StoredAnswer answer = endpoints_.ask_directly(endpoint, ask_for(ids, 1, kGreedyTokens));
+  const model::StoredAnswer answer = endpoints_.ask_directly(endpoint, ask_for(ids, 1, kGreedyTokens));
   if (answer.status != 200) broken(fmt::format("HTTP {}: {}", answer.status, answer.body.substr(0, 200)));
   const Json json = parse_json(answer.body, "the scorer's answer");
   if (config_.dialect == "sglang" && json.contains("output_ids"))
@@ -169,7 +170,7 @@ std::optional<std::string> HttpScorer::why_text_only(size_t endpoint) {
     Json body = {
         {"model", config_.model}, {"prompt", prompt}, {"max_tokens", new_tokens}, {"temperature", 0}};
     if (echo) body["echo"] = true, body["logprobs"] = 1;
-    const StoredAnswer answer = endpoints_.ask_directly(
+    const model::StoredAnswer answer = endpoints_.ask_directly(
         endpoint,
         {"/v1/completions", to_text(body), "", 0, {static_cast<int64_t>(prompt.size()), new_tokens}});
     if (answer.status != 200) broken(fmt::format("HTTP {}", answer.status));
@@ -241,7 +242,7 @@ void HttpScorer::examine(size_t endpoint) {
 }
 
 double HttpScorer::noise_nats() {
-  const std::string hash = request_hash("NOISE", name(), "");
+  const std::string hash = model::request_hash("NOISE", name(), "");
   if (const auto known = evidence_.find(hash, 0)) {
     double value = 0;
     try {

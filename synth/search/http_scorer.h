@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "synth/endpoint/config.h"
-#include "synth/endpoint/endpoints.h"
-#include "synth/scorer.h"
+#include "model/endpoint/endpoints.h"
+#include "synth/config.h"
 #include "synth/search/score_ids.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 
@@ -24,7 +24,7 @@ class HttpScorer : public Scorer {
  public:
   // `endpoints` and `evidence` must outlive this.
   HttpScorer(ScorerConfig config, std::shared_ptr<const data::Tokenizer> tokenizer, int64_t max_context,
-             Endpoints& endpoints, Evidence& evidence);
+             model::Endpoints& endpoints, model::Evidence& evidence);
   std::string name() const override;  // "http/DIALECT/MODEL/TOKENIZER[/DTYPE]"
   std::vector<ScoreResult> score(const std::string& prefix, const std::vector<std::string>& thoughts,
                                  const std::string& close, const std::string& target) override;
@@ -38,7 +38,7 @@ class HttpScorer : public Scorer {
 
  private:
   using Ids = std::vector<data::TokenId>;
-  Ask ask_for(const Ids& ids, size_t last, int64_t new_tokens) const;
+  model::Ask ask_for(const Ids& ids, size_t last, int64_t new_tokens) const;
   // Log-probabilities of the last ids. Error{corrupt} where the answer does not hold them.
   std::vector<float> read(const std::string& body, const Ids& ids, size_t last) const;
   std::vector<float> examine_text(size_t endpoint, const Ids& ids);
@@ -50,8 +50,8 @@ class HttpScorer : public Scorer {
   ScorerConfig config_;
   std::shared_ptr<const data::Tokenizer> tokenizer_;
   ScoreTokenizer cutter_;
-  Endpoints& endpoints_;
-  Evidence& evidence_;
+  model::Endpoints& endpoints_;
+  model::Evidence& evidence_;
   double noise_ = 0;
 };
 

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "core/error.h"
-#include "synth/scorer.h"
 #include "synth/search/score_ids.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "synth/scorer.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "synth/config.h"
-#include "synth/scorer.h"
 #include "synth/search/gates.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "synth/scorer.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 
@@ -18,7 +18,7 @@ struct ScoreIds {
   size_t target = 0;                                      // tokens of the target, at each one's end
 };
 
-// Each piece is tokenised on its own. `limit` tokens at most; cuts as synth/scorer.h promises.
+// Each piece is tokenised on its own. `limit` tokens at most; cuts as synth/search/scorer.h promises.
 class ScoreTokenizer {
  public:
   ScoreTokenizer(std::shared_ptr<const data::Tokenizer> tokenizer, int64_t limit)

@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/hash.h"
-#include "synth/generate/prose.h"
-#include "synth/generate/simulate.h"
+#include "synth/generate/fill_slots.h"
+#include "synth/record/prose.h"
 #include "synth/search/context.h"
 #include "synth/search/contrast.h"
 #include "synth/search/controls.h"

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "synth/config.h"
-#include "synth/generator.h"
-#include "synth/scorer.h"
+#include "synth/generate/generator.h"
+#include "synth/search/scorer.h"
 
 namespace retrace::synth {
 

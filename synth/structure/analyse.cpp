@@ -1,9 +1,9 @@
 // analyse: parse each file once, take symbols and imports from the tree, resolve, order.
-#include "synth/structure.h"
-#include "synth/structure/imports.h"
+#include "synth/structure/analyse.h"
+#include "synth/structure/imports/imports.h"
 #include "synth/structure/order.h"
-#include "synth/structure/parse.h"
-#include "synth/structure/symbols.h"
+#include "synth/structure/symbols/symbols.h"
+#include "synth/structure/syntax/parse.h"
 
 namespace retrace::synth {
 

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "core/error.h"
-#include "synth/generate/plan.h"
-#include "synth/input/paths.h"
+#include "synth/paths.h"
+#include "synth/record/plan_table.h"
 
 namespace retrace::synth {
 

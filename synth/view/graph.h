@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 
 namespace retrace::synth {
 

@@ -5,8 +5,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "synth/generate/plan.h"
-#include "synth/input/paths.h"
+#include "synth/paths.h"
+#include "synth/record/plan_table.h"
 #include "synth/record/render.h"
 #include "synth/view/graph.h"
 #include "synth/view/visible.h"

@@ -7,7 +7,7 @@
 #include <map>
 #include <string>
 
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 #include "synth/view/search_log.h"
 
 namespace retrace::synth {

@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "synth/generate/plan.h"
+#include "synth/record/plan_table.h"
 #include "synth/record/render.h"
 #include "synth/view/page.h"
 #include "synth/view/visible.h"

@@ -1,7 +1,7 @@
 #include "synth/view/search_log.h"
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/text.h"
 
 namespace retrace::synth {

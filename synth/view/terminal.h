@@ -5,7 +5,7 @@
 
 #include <ostream>
 
-#include "synth/trajectory.h"
+#include "synth/record/trajectory.h"
 #include "synth/view/search_log.h"
 
 namespace retrace::synth {

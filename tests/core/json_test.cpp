@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "testing.h"
+#include "tests/core/testing.h"
 
 using namespace retrace;
 using retrace::testing::error_of;

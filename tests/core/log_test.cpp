@@ -1,4 +1,4 @@
-// core/log.h, core/signals.h, core/failpoint.h: what is printed, who stops whom.
+// core/log.h, core/process/signals.h, core/failpoint.h: what is printed, who stops whom.
 #include "core/log.h"
 
 #include <sys/wait.h>
@@ -14,9 +14,9 @@
 
 #include "core/error.h"
 #include "core/failpoint.h"
-#include "core/signals.h"
+#include "core/process/signals.h"
 #include "core/text.h"
-#include "testing.h"
+#include "tests/core/testing.h"
 
 using namespace retrace;
 using namespace retrace::testing;

@@ -1,8 +1,8 @@
 // Recipe sections for the tests of recipes and of the command line: one key of each type.
 #pragma once
 
-#include "core/recipe.h"
-#include "core/run_config.h"
+#include "core/recipe/recipe.h"
+#include "core/recipe/run_config.h"
 
 namespace retrace::testing {
 

@@ -1,4 +1,4 @@
-#include "testing.h"
+#include "tests/core/testing.h"
 
 #include <fcntl.h>
 #include <signal.h>

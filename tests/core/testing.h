@@ -50,7 +50,7 @@ std::string in_child(const std::function<std::string()>& work);
 pid_t start_child(const std::function<void()>& work);
 void end_child(pid_t pid, int signal);
 
-std::string slurp(const fs::path& path);  // plain read, not through core/files.h
+std::string slurp(const fs::path& path);  // plain read, not through core/files/files.h
 void spill(const fs::path& path, const std::string& text);
 
 }  // namespace retrace::testing

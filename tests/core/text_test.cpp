@@ -9,7 +9,7 @@
 #include "core/checked.h"
 #include "core/hash.h"
 #include "core/random.h"
-#include "testing.h"
+#include "tests/core/testing.h"
 
 using namespace retrace;
 using retrace::testing::error_of;

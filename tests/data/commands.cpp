@@ -6,10 +6,10 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cstdio>
 
-#include "core/files.h"
+#include "core/files/files.h"
 #include "data/config.h"
 #include "data/show.h"
-#include "testing.h"
+#include "tests/data/testing.h"
 
 namespace retrace::data {
 namespace {

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "data/config.h"
-#include "testing.h"
+#include "tests/data/testing.h"
 
 namespace retrace::data {
 namespace {

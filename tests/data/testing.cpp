@@ -1,11 +1,11 @@
-#include "testing.h"
+#include "tests/data/testing.h"
 
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
 
-#include "core/files.h"
+#include "core/files/files.h"
 #include "data/config.h"
 #include "data/utf8.h"
 
@@ -63,7 +63,7 @@ std::string random_unicode(Random& random, size_t code_points) {
 
 std::string sample_code() {
   std::string text;
-  for (const char* name : {"data/bpe.cpp", "data/mds.h", "CMakeLists.txt", "core/error.h"})
+  for (const char* name : {"data/tokenizer/bpe.cpp", "data/mds/mds.h", "CMakeLists.txt", "core/error.h"})
     text += read_file(fs::path(RETRACE_SOURCE_DIR) / name);
   return text;
 }

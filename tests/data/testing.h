@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "data/mds.h"
-#include "data/tokenizer.h"
+#include "data/mds/mds.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tests/shared.h"
 
 namespace retrace::data::testing {

@@ -3,7 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <regex>
 
-#include "support.h"
+#include "tests/e2e/support.h"
 
 using namespace retrace;
 using namespace retrace::e2e;

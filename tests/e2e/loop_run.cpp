@@ -2,9 +2,9 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "core/json.h"
-#include "data/mds.h"
-#include "data/tokenizer.h"
-#include "support.h"
+#include "data/mds/mds.h"
+#include "data/tokenizer/tokenizer.h"
+#include "tests/e2e/support.h"
 
 using namespace retrace;
 using namespace retrace::e2e;

@@ -1,9 +1,9 @@
 // search.serve_command in the loop: the weights of a round are served, searched with, and gone.
 #include <catch2/catch_test_macros.hpp>
 
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/json.h"
-#include "support.h"
+#include "tests/e2e/support.h"
 
 using namespace retrace;
 using namespace retrace::e2e;

@@ -1,4 +1,4 @@
-#include "support.h"
+#include "tests/e2e/support.h"
 
 #include <fmt/core.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/process.h"
+#include "core/process/process.h"
 #include "tests/shared.h"
 
 namespace retrace::e2e {

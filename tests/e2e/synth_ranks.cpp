@@ -5,10 +5,10 @@
 #include <map>
 #include <thread>
 
-#include "core/background_process.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/json.h"
-#include "support.h"
+#include "core/process/background_process.h"
+#include "tests/e2e/support.h"
 
 using namespace retrace;
 using namespace retrace::e2e;

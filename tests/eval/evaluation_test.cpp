@@ -4,12 +4,12 @@
 #include <cmath>
 #include <thread>
 
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/hash.h"
-#include "core/metrics.h"
+#include "core/metrics/metrics.h"
 #include "core/text.h"
-#include "eval/predictions.h"
-#include "eval/results.h"
+#include "eval/predictions/predictions.h"
+#include "eval/predictions/results.h"
 #include "tests/eval/testing.h"
 
 using namespace retrace;

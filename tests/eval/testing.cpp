@@ -6,7 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "core/run_config.h"
+#include "core/recipe/run_config.h"
+#include "core/sandbox/config.h"
 #include "eval/config.h"
 
 namespace retrace::eval::testing {

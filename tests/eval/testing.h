@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/recipe.h"
-#include "data/tokenizer.h"
-#include "eval/pattern.h"
-#include "model/engine.h"
+#include "core/recipe/recipe.h"
+#include "data/tokenizer/tokenizer.h"
+#include "eval/scoring/pattern.h"
+#include "model/engine/engine.h"
 #include "tests/shared.h"
 
 namespace retrace::eval::testing {

@@ -3,9 +3,9 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "synth/endpoint/http_rules.h"
+#include "model/endpoint/http_rules.h"
+#include "model/endpoint/logprob_answer.h"
 #include "synth/generate/answer.h"
-#include "synth/search/score_answer.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace retrace::fuzz {
@@ -39,9 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::must(answer.text.find("<|eot_id|>") == answer.text.npos, "a text holds no control token");
     taken = taken || answer.problem.empty();
   }
-  for (const auto dialect : {synth::ScoreDialect::vllm, synth::ScoreDialect::sglang}) {
+  for (const auto dialect : {model::ScoreDialect::vllm, model::ScoreDialect::sglang}) {
     try {
-      const auto logprobs = synth::read_score_answer(dialect, body, {10, 11, 12}, 2);
+      const auto logprobs = model::read_score_answer(dialect, body, {10, 11, 12}, 2);
       fuzz::must(logprobs.size() == 2, "one log-probability a token");
       for (const float x : logprobs) fuzz::must(std::isfinite(x), "log-probabilities are finite");
       taken = true;
@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       fuzz::must(error.code() == Code::corrupt, "a bad answer is a corrupt one");
     }
   }
-  if (const auto usage = synth::usage_in(body))
+  if (const auto usage = model::usage_in(body))
     fuzz::must(usage->prompt_tokens >= 0 && usage->completion_tokens >= 0, "usage is not negative");
   if (taken) fuzz::accepted();
   return 0;

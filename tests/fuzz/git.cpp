@@ -6,8 +6,8 @@
 #include <array>
 
 #include "core/error.h"
-#include "synth/input/paths.h"
-#include "synth/snapshot.h"
+#include "synth/input/snapshot.h"
+#include "synth/paths.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace retrace::fuzz {

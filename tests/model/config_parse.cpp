@@ -1,8 +1,8 @@
 // config.json: what is read, what is refused and with which words, and what is written.
 #include <catch2/catch_test_macros.hpp>
 
-#include "files_testing.h"
-#include "model/model_config.h"
+#include "model/config.h"
+#include "tests/model/files_testing.h"
 
 namespace retrace::model::testing {
 

@@ -1,4 +1,4 @@
-#include "files_testing.h"
+#include "tests/model/files_testing.h"
 
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 #include <fstream>
 #include <map>
 
-#include "data/byte_level.h"
+#include "data/tokenizer/byte_level.h"
 
 namespace retrace::model::testing {
 

@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "model/files/weights.h"
 #include "model/llama_config.h"
-#include "model/weights.h"
 #include "tests/shared.h"
 
 namespace retrace::model::testing {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "model/llama.h"
+#include "model/llama/llama.h"
 
 namespace retrace::model::testing {
 

@@ -1,7 +1,7 @@
 """libretrace_cuda.so is compiled (nvcc and g++), linked without a missing symbol, and opens beside torch's CUDA libraries
 on a machine without a GPU. It opens Transformer Engine's library (scripts/setup --cuda fetches it) and finds every
-function that it calls there; their types are those of the same wheel's headers, which it is compiled with. What its kernels compute is tested elsewhere: tests/model/cuda_emulated.cpp runs them on the
-CPU, tests/model/gpu.cpp on a GPU."""
+function that it calls there; their types are those of the same wheel's headers, which it is compiled with. What its kernels compute is tested elsewhere: tests/model/cuda/cuda_emulated.cpp runs them on the
+CPU, tests/model/cuda/gpu.cpp on a GPU."""
 import ctypes
 import os
 import pathlib

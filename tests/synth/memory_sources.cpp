@@ -1,8 +1,8 @@
 #include "tests/synth/memory_sources.h"
 
 #include "core/error.h"
-#include "core/files.h"
-#include "synth/facts.h"
+#include "core/files/files.h"
+#include "synth/stage/facts.h"
 #include "tests/synth/record_testing.h"
 
 namespace retrace::synth::handmade {

@@ -2,13 +2,13 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "core/error.h"
-#include "core/files.h"
-#include "core/run_config.h"
+#include "core/files/files.h"
+#include "core/recipe/run_config.h"
 #include "data/config.h"
-#include "data/mds.h"
+#include "data/mds/mds.h"
 #include "synth/config.h"
 #include "synth/pack.h"
-#include "synth/store.h"
+#include "synth/record/store.h"
 #include "tests/synth/record_testing.h"
 
 using namespace retrace;

@@ -5,9 +5,10 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/hash.h"
 #include "core/text.h"
+#include "synth/generate/fill_slots.h"
 #include "synth/search/ppm.h"
 
 namespace retrace::synth::handmade {

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "data/tokenizer.h"
-#include "model/engine.h"
-#include "synth/generate/simulate.h"
-#include "synth/snapshot.h"
+#include "data/tokenizer/tokenizer.h"
+#include "model/engine/engine.h"
+#include "synth/input/snapshot.h"
+#include "synth/record/trajectory.h"
+#include "synth/skeleton/skeleton.h"
 #include "synth/structure.h"
-#include "synth/trajectory.h"
 #include "tests/shared.h"
 
 namespace retrace::synth::handmade {

@@ -6,7 +6,7 @@
 #include "core/hash.h"
 #include "core/random.h"
 #include "synth/slices.h"
-#include "tests/synth/input_testing.h"
+#include "tests/synth/input/input_testing.h"
 
 using namespace retrace;
 using namespace retrace::synth;

@@ -10,12 +10,11 @@
 #include <fstream>
 #include <thread>
 
-#include "core/files.h"
+#include "core/files/files.h"
 #include "core/random.h"
-#include "core/run_config.h"
+#include "core/recipe/run_config.h"
 #include "synth/config.h"
-#include "synth/hygiene/config.h"
-#include "tests/synth/input_testing.h"
+#include "tests/synth/input/input_testing.h"
 #include "tests/synth/record_testing.h"
 
 namespace retrace::synth::streaming {

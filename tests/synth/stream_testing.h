@@ -7,7 +7,7 @@
 #include <map>
 #include <string>
 
-#include "core/recipe.h"
+#include "core/recipe/recipe.h"
 #include "synth/synthesis.h"
 #include "tests/synth/memory_sources.h"
 

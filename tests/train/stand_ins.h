@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "train/collectives.h"
+#include "train/ranks/collectives.h"
 
 namespace retrace::train::testing {
 

@@ -10,20 +10,20 @@
 #include <limits>
 #include <thread>
 
-#include "core/cli.h"
+#include "core/cli/cli.h"
 #include "core/error.h"
-#include "core/files.h"
-#include "core/metrics.h"
+#include "core/files/files.h"
+#include "core/metrics/metrics.h"
 #include "core/random.h"
-#include "core/run_config.h"
+#include "core/recipe/run_config.h"
 #include "core/text.h"
 #include "data/config.h"
-#include "data/mds.h"
-#include "model/model_config.h"
+#include "data/mds/mds.h"
+#include "model/config.h"
 #include "train/checkpoint.h"
 #include "train/commands.h"
 #include "train/config.h"
-#include "train/gradient_sink.h"
+#include "train/sharding/gradient_sink.h"
 #include "train/trainer.h"
 
 #include <ATen/core/Tensor.h>

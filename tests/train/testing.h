@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "core/process.h"
-#include "core/recipe.h"
+#include "core/process/process.h"
+#include "core/recipe/recipe.h"
 #include "model/llama_config.h"
 #include "tests/shared.h"
-#include "train/collectives.h"
+#include "train/ranks/collectives.h"
 
 namespace retrace::train::testing {
 

@@ -1,0 +1,99 @@
+#include "data/benchmarks/benchmark_files.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <memory>
+
+#include "core/files/files.h"
+#include "core/files/paths.h"
+#include "core/text.h"
+#include "data/utf8.h"
+
+namespace retrace::data {
+namespace {
+
+constexpr size_t kMaxUnpackedBytes = size_t{1} << 30;
+
+bool is_python_space(char32_t c) {
+  return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+         c == 0x3000;
+}
+
+}  // namespace
+
+fs::path find_data(const std::string& data_dir, const std::string& benchmark,
+                   const std::vector<std::string>& names, const std::string& hint) {
+  std::vector<fs::path> folders;
+  if (!data_dir.empty()) folders.push_back(resolve_path(data_dir) / benchmark);
+  folders.push_back(resolve_path("deps:" + benchmark));
+  std::vector<std::string> looked_at;
+  for (const auto& folder : folders) {
+    for (const auto& name : names)
+      if (fs::exists(folder / name)) return folder / name;
+    looked_at.push_back(folder.string());
+  }
+  throw Error(
+      Code::input,
+      fmt::format("{} has no data: no {} in {}", benchmark, join(names, " or "), join(looked_at, " or ")),
+      hint, "eval.data_dir");
+}
+
+std::string read_maybe_gzip(const fs::path& path) {
+  std::string bytes = read_file(path, kMaxUnpackedBytes);
+  if (!bytes.starts_with("\x1f\x8b")) return bytes;
+  std::unique_ptr<archive, decltype(&archive_read_free)> reader(archive_read_new(), archive_read_free);
+  archive_read_support_filter_gzip(reader.get());
+  archive_read_support_format_raw(reader.get());
+  archive_entry* entry = nullptr;
+  auto broken = [&] {
+    const char* reason = archive_error_string(reader.get());
+    throw Error(Code::corrupt, fmt::format("gzip cannot be unpacked: {}", reason ? reason : "unknown reason"),
+                "", path.string());
+  };
+  if (archive_read_open_memory(reader.get(), bytes.data(), bytes.size()) != ARCHIVE_OK ||
+      archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK)
+    broken();
+  std::string out;
+  char buffer[65536];
+  while (true) {
+    const la_ssize_t n = archive_read_data(reader.get(), buffer, sizeof buffer);
+    if (n < 0) broken();
+    if (n == 0) return out;
+    out.append(buffer, static_cast<size_t>(n));
+    if (out.size() > kMaxUnpackedBytes)
+      throw Error(Code::corrupt, "unpacks to more than 1 GiB", "", path.string());
+  }
+}
+
+std::vector<Json> read_json_lines(const fs::path& path) {
+  const std::string text = read_maybe_gzip(path);
+  std::vector<Json> out;
+  size_t number = 0;
+  for (const auto line : split_lines(text)) {
+    ++number;
+    if (trim(line).empty()) continue;
+    out.push_back(parse_json(line, fmt::format("{}:{}", path.string(), number)));
+    if (!out.back().is_object())
+      throw Error(Code::corrupt, "expected a JSON object", "", fmt::format("{}:{}", path.string(), number));
+  }
+  return out;
+}
+
+int64_t count_words(const std::string& text) {
+  const std::string valid = utf8_lossy(text);
+  std::string_view rest = valid;
+  int64_t pieces = 1;
+  bool in_space = false;
+  while (!rest.empty()) {
+    const auto point = data::first_code_point(rest);
+    rest.remove_prefix(point.size_bytes);
+    const bool space = is_python_space(point.value);
+    if (space && !in_space) ++pieces;
+    in_space = space;
+  }
+  return pieces;
+}
+
+}  // namespace retrace::data

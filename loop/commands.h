@@ -1,0 +1,12 @@
+// The verbs of this room, for the table in main.cpp.
+#pragma once
+
+#include <vector>
+
+#include "core/cli/cli.h"
+
+namespace retrace::loop {
+
+std::vector<Verb> verbs();
+
+}  // namespace retrace::loop

@@ -1,0 +1,10 @@
+// The verb `synth`.
+#pragma once
+
+#include "core/cli/cli.h"
+
+namespace retrace::loop {
+
+Verb synth_verb();
+
+}  // namespace retrace::loop

@@ -1,0 +1,53 @@
+// The first half of a synthesis stage: sources are listed, read and judged into out/ledger.db. Ranks share
+// the reading; rank 0 alone holds the ledger. Each step can be killed and is gone on with.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "synth/config.h"
+#include "synth/stage/facts.h"
+#include "synth/stage/job.h"
+#include "synth/stage/ledger.h"
+#include "synth/stage/work_orders.h"
+
+namespace retrace::synth {
+
+class Gathering {
+ public:
+  // `key` begins the coordinator's keys of this gathering: one for each in a job.
+  Gathering(const Recipe& recipe, const SynthJob& job, std::string key);
+
+  // Every rank calls this. Rank 0 ends it with `then`, while the others wait.
+  void run(const std::function<void()>& then);
+  Ledger& ledger() { return *ledger_; }  // of rank 0, after run()
+  // A repository as it was read and judged: without duplicate files. Error where it is not the tree any more.
+  Snapshot take(const SourceRef& source, const std::string& tree, const Json& duplicates);
+
+ private:
+  void list();
+  void read(const Order& order, const std::function<void()>& tick);
+  void record(const Orders& orders);
+  void judge_all();
+  Snapshot read_source(const SourceRef& source);
+  std::filesystem::path facts_file(const Order& order) const;
+
+  const SynthJob& job_;
+  FactsWanted wanted_;
+  SnapshotOptions reading_;
+  SourceReader reader_;
+  std::filesystem::path items_;
+  std::string basis_, rules_, key_;
+  double timeout_s_;
+  std::unique_ptr<Ledger> ledger_;
+};
+
+// What became of every source: counts by state and reason, and what the kept ones are.
+Json source_counts(Ledger& ledger);
+// What of a row decides its record: its tree, and which files are left out of it.
+std::string effective_tree(const LedgerRow& row);
+
+// A repository is not the tree that was found when the run began.
+Error changed_since_the_cut(const SourceRef& source);
+
+}  // namespace retrace::synth

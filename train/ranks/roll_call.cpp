@@ -1,0 +1,152 @@
+#include "train/ranks/roll_call.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <torch/csrc/distributed/c10d/Store.hpp>
+#include <vector>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "train/ranks/network_address.h"
+#include "train/ranks/tcp_coordinator.h"
+
+namespace retrace::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kFirstPause = std::chrono::milliseconds(1), kLongestPause = std::chrono::milliseconds(100);
+constexpr double kVerdictGrace_s = 2;  // rank 0 may have begun to wait a little later
+constexpr const char* kHint = "look at their messages; run.timeout_s is how long ranks wait for one another";
+
+std::string fresh_word() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
+}
+
+class Roll {
+ public:
+  Roll(c10d::Store& store, const std::string& prefix, int rank, int size, double timeout_s)
+      : store_(store), prefix_(prefix + "roll/"), rank_(rank), size_(size), timeout_s_(timeout_s) {}
+
+  // The attempt, and an address that other machines reach one of ours by, "" if all are one machine.
+  std::pair<std::string, std::string> call(const std::string& own_address) {
+    return rank_ == 0 ? ask_all(own_address) : answer(own_address);
+  }
+
+ private:
+  std::pair<std::string, std::string> ask_all(const std::string& own_address) {
+    const std::string attempt = fresh_word();
+    std::vector<std::string> words(static_cast<size_t>(size_)), addresses = words;
+    std::vector<int> missing;
+    for (int r = 1; r < size_; ++r) missing.push_back(r);
+    auto pause = kFirstPause;
+    while (!missing.empty() && waited_s() < timeout_s_) {
+      for (const int r : missing) {
+        const std::string word = value(fmt::format("hello/{}", r));
+        auto& answered = words[static_cast<size_t>(r)];
+        if (word.empty() || word == answered) continue;  // or what an earlier attempt left
+        set("answer/" + word, attempt);
+        answered = word;
+      }
+      std::erase_if(missing, [&](int r) {
+        auto& address = addresses[static_cast<size_t>(r)];
+        address = value(fmt::format("here/{}/{}", attempt, r));
+        return !address.empty();
+      });
+      if (missing.empty()) break;
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, kLongestPause);
+    }
+    if (!missing.empty()) {
+      const std::string names = named(missing);
+      set("end/" + attempt, "missing " + names);
+      fail_missing(names);
+    }
+    addresses[0] = own_address;
+    std::string reachable;
+    for (const std::string& address : addresses)
+      if (address.size() > 1 && !is_loopback(address)) reachable = address;
+    set("end/" + attempt, "all " + reachable);
+    return {attempt, reachable};
+  }
+
+  std::pair<std::string, std::string> answer(const std::string& own_address) {
+    const std::string word = fresh_word();
+    set(fmt::format("hello/{}", rank_), word);
+    const std::string attempt = await("answer/" + word, "rank 0");
+    // "-": no address, but present.
+    set(fmt::format("here/{}/{}", attempt, rank_), own_address.empty() ? "-" : own_address);
+    const std::string end = await("end/" + attempt, "the verdict of rank 0");
+    const size_t space = end.find(' ');
+    if (end.substr(0, space) != "all") fail_missing(end.substr(space + 1));
+    return {attempt, end.substr(space + 1)};
+  }
+
+  static std::string named(const std::vector<int>& ranks) {
+    std::vector<std::string> numbers;
+    for (const int r : ranks) numbers.push_back(std::to_string(r));
+    return (ranks.size() == 1 ? "rank " : "ranks ") + join(numbers, ", ");
+  }
+
+  [[noreturn]] void fail_missing(const std::string& names) const {
+    throw Error(Code::distributed, fmt::format("{} did not join within {} s", names, timeout_s_), kHint,
+                fmt::format("rank {}", rank_));
+  }
+
+  double waited_s() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+  template <class Work>
+  auto guarded(Work work) -> decltype(work()) {
+    try {
+      return work();
+    } catch (const std::exception& problem) {
+      throw Error(Code::distributed,
+                  fmt::format("rank 0, or the launcher that serves the job's store, went while ranks joined "
+                              "({})",
+                              first_line(problem.what())),
+                  "start again", fmt::format("rank {}", rank_));
+    }
+  }
+
+  void set(const std::string& key, const std::string& text) {
+    guarded([&] { store_.set(prefix_ + key, text); });
+  }
+
+  std::string value(const std::string& key) {  // "": absent
+    return guarded(
+        [&] { return store_.check({prefix_ + key}) ? store_.get_to_str(prefix_ + key) : std::string(); });
+  }
+
+  std::string await(const std::string& key, const std::string& whom) {
+    auto pause = kFirstPause;
+    for (;;) {
+      if (std::string text = value(key); !text.empty()) return text;
+      if (waited_s() > timeout_s_ + kVerdictGrace_s) fail_missing(whom);
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, kLongestPause);
+    }
+  }
+
+  c10d::Store& store_;
+  const std::string prefix_;
+  const int rank_, size_;
+  const double timeout_s_;
+  const Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace
+
+RollCall call_roll(c10d::Store& store, const std::string& prefix, int rank, int size,
+                   const std::string& master, double timeout_s) {
+  std::string own = address_towards(master);
+  const auto [attempt, reachable] = Roll(store, prefix, rank, size, timeout_s).call(own);
+  // On the machine of the store its name may mean the loopback interface.
+  if ((own.empty() || is_loopback(own)) && !reachable.empty()) own = address_towards(reachable);
+  return {attempt, own};
+}
+
+}  // namespace retrace::train

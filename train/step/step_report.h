@@ -1,0 +1,58 @@
+// What rank 0 tells of each step: metrics.jsonl, the status line, and at the end which rank the others waited
+// for. Model FLOPs are the forward's products three times, nothing recomputed, attention causal and by the
+// real document lengths; utilisation is given where train.peak_tflops says the peak.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/log.h"
+#include "core/metrics/metrics.h"
+#include "train/step/stragglers.h"
+#include "train/step/training_setup.h"
+
+namespace retrace::train {
+
+// Of a step, the same on every rank.
+struct StepOutcome {
+  double loss = 0, norm = 0, lr = 0;
+  bool good = false, outlier = false, save_asked = false, saving = false;
+  std::vector<double> domain_nll, domain_weight;
+  double loss_z = 0, norm_z = 0;
+  double model_flops = 0;      // of all ranks
+  double memory_bytes = 0;     // resident set of the largest rank
+  std::vector<double> busy_s;  // work of each rank, without waits
+};
+
+// Seconds of rank 0.
+struct StepTimes {
+  double step_s = 0, data_wait_s = 0, checkpoint_stall_s = 0;
+  std::optional<double> checkpoint_save_s, start_to_first_forward_s;
+};
+
+class StepReport {
+ public:
+  StepReport(const TrainingSetup& setup, const TrainJob& job, const data::Mixture& mixture, int ranks,
+             const TrainProgress& progress);
+  void record(const StepOutcome& outcome, const StepData& data, const TrainProgress& progress,
+              const StepTimes& times);
+  void flush() { metrics_.flush(); }
+  void finish();  // flushes and tells of stragglers
+
+ private:
+  const TrainingSetup& setup_;
+  const TrainJob& job_;
+  const data::Mixture& mixture_;
+  int ranks_;
+  Metrics metrics_;
+  Progress progress_line_;
+  Stragglers stragglers_;
+  double smooth_step_s_ = 0;  // for the time that is left
+};
+
+// Resident bytes of this process; 0 where /proc does not tell.
+double resident_bytes();
+
+}  // namespace retrace::train
