@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "eval/config.h"
 #include "eval/evaluation.h"
+#include "eval/predictions/results_table.h"
 #include "eval/tasks/registry.h"
 #include "model/device/cuda_library.h"
 #include "model/engine/engine.h"

@@ -296,7 +296,7 @@ class Evaluation {
     context.end_time = now_s();
     const Json results = make_results(scored, context);
     const std::string date = date_id(start_time_);
-    write_samples(scored, date);
+    write_samples(job_.out, scored, date);
     const std::string file = "results_" + date + ".json";
     write_file(job_.out / file, to_text(results, 2) + "\n");
     if (!missing.empty())
@@ -306,17 +306,6 @@ class Evaluation {
                   "the results so far are in " + (job_.out / file).string());
     write_file(job_.out / "done.json",
                to_text({{"results", file}, {"model", model_}, {"identity", identity_}}, 1) + "\n");
-  }
-
-  void write_samples(const std::vector<ScoredTask>& scored, const std::string& date) const {
-    std::map<std::string, std::pair<std::string, int64_t>> files;  // task name -> text, items so far
-    for (const auto& task : scored) {
-      auto& [text, items] = files[task.name];
-      for (const auto& line : sample_lines(task, items)) text += to_text(line) + "\n";
-      items += static_cast<int64_t>(task.items.size());
-    }
-    for (const auto& [name, content] : files)
-      write_file(job_.out / fmt::format("samples_{}_{}.jsonl", name, date), content.first);
   }
 
   const EvalJob& job_;
@@ -334,34 +323,6 @@ class Evaluation {
 Json run_evaluation(const Recipe& recipe, const EvalJob& job) {
   ensure(job.tokenizer != nullptr, "a tokenizer for the evaluation");
   return Evaluation(recipe, job).run();
-}
-
-std::string results_table(const Json& results) {
-  std::vector<std::array<std::string, 4>> rows = {{"task", "metric", "value", "standard error"}};
-  auto add = [&](const Json& tasks) {
-    for (const auto& [task, values] : tasks.items())
-      for (const auto& [name, value] : values.items()) {
-        const size_t comma = name.find(',');
-        if (comma == std::string::npos || !value.is_number() || name.substr(0, comma).ends_with("_stderr"))
-          continue;
-        const std::string filter = name.substr(comma + 1), metric = name.substr(0, comma);
-        const auto error = values.find(metric + "_stderr," + filter);
-        rows.push_back(
-            {task, filter == "none" ? metric : metric + " (" + filter + ")",
-             fmt::format("{:.4f}", value.get<double>()),
-             error != values.end() && error->is_number() ? fmt::format("{:.4f}", error->get<double>()) : ""});
-      }
-  };
-  add(results["results"]);
-  add(results["groups"]);
-  std::array<size_t, 4> widths{};
-  for (const auto& row : rows)
-    for (size_t i = 0; i < 4; ++i) widths[i] = std::max(widths[i], row[i].size());
-  std::string out;
-  for (const auto& row : rows)
-    out += fmt::format("{:<{}}  {:<{}}  {:>{}}  {:>{}}\n", row[0], widths[0], row[1], widths[1], row[2],
-                       widths[2], row[3], widths[3]);
-  return out;
 }
 
 }  // namespace retrace::eval

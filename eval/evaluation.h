@@ -35,7 +35,4 @@ struct EvalJob {
 // result.
 Json run_evaluation(const Recipe& recipe, const EvalJob& job);
 
-// A table of results for the terminal, one line a metric.
-std::string results_table(const Json& results);
-
 }  // namespace retrace::eval

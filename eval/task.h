@@ -1,4 +1,4 @@
-// A benchmark as data and two functions: prepare() makes the items (prompt, target, document), score() judges
+// A benchmark as data and two functions: prepare() makes the items (prompt, target, document), score() grades
 // answers. What is between them (asking the model, files, resuming, ranks) is the same for all:
 // eval/evaluation.h.
 #pragma once
@@ -68,7 +68,7 @@ struct Score {
   std::vector<std::string> filtered;  // a text for each answer
   std::vector<MetricValue> values;
   bool parsed = true;    // false: no answer could be read from the text
-  bool judged = true;    // false: the item has no result; the reason is in extra
+  bool graded = true;    // false: the item has no result; the reason is in extra
   Json extra = nullptr;  // further fields for the samples file
 };
 

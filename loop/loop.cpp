@@ -1,4 +1,4 @@
-#include "loop/config.h"
+#include "loop/loop.h"
 
 #include "core/files/paths.h"
 #include "core/json.h"
@@ -11,7 +11,6 @@
 #include "eval/config.h"
 #include "eval/evaluation.h"
 #include "eval/report.h"
-#include "loop/loop.h"
 #include "loop/rounds/inputs.h"
 #include "model/config.h"
 #include "model/engine/engine.h"

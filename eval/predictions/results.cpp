@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "core/build_info.h"
+#include "core/files/files.h"
 #include "core/hash.h"
 #include "core/text.h"
 
@@ -25,7 +26,7 @@ Json number_or_na(double value) {
 std::vector<MetricValue> values_of(const ScoredTask& task, size_t filter, const std::string& metric) {
   std::vector<MetricValue> out;
   for (const auto& scores : task.scores) {
-    if (filter >= scores.size() || !scores[filter].judged) continue;
+    if (filter >= scores.size() || !scores[filter].graded) continue;
     for (const auto& value : scores[filter].values)
       if (value.metric == metric) out.push_back(value);
   }
@@ -34,7 +35,7 @@ std::vector<MetricValue> values_of(const ScoredTask& task, size_t filter, const 
 
 int64_t items_with_result(const ScoredTask& task) {
   int64_t n = 0;
-  for (const auto& scores : task.scores) n += !scores.empty() && scores[0].judged ? 1 : 0;
+  for (const auto& scores : task.scores) n += !scores.empty() && scores[0].graded ? 1 : 0;
   return n;
 }
 
@@ -251,6 +252,17 @@ Json make_results(const std::vector<ScoredTask>& tasks, const ResultsContext& co
           {"model_source", "retrace"},
           {"model_name", context.model_name},
           {"total_evaluation_time_seconds", fmt::format("{}", context.end_time - context.start_time)}};
+}
+
+void write_samples(const fs::path& folder, const std::vector<ScoredTask>& scored, const std::string& date) {
+  std::map<std::string, std::pair<std::string, int64_t>> files;  // task name -> text, items so far
+  for (const auto& task : scored) {
+    auto& [text, items] = files[task.name];
+    for (const auto& line : sample_lines(task, items)) text += to_text(line) + "\n";
+    items += static_cast<int64_t>(task.items.size());
+  }
+  for (const auto& [name, content] : files)
+    write_file(folder / fmt::format("samples_{}_{}.jsonl", name, date), content.first);
 }
 
 }  // namespace retrace::eval

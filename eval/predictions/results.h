@@ -49,4 +49,8 @@ std::vector<Json> sample_lines(const ScoredTask& task, int64_t first_doc_id);
 
 std::string date_id(double time_s);  // 2026-01-31T12-00-00.000000
 
+// samples_TASK_DATE.jsonl for every task: one line an item and filter; lengths of one task share a file.
+void write_samples(const std::filesystem::path& folder, const std::vector<ScoredTask>& scored,
+                   const std::string& date);
+
 }  // namespace retrace::eval

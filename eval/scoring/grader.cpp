@@ -36,7 +36,7 @@ Verdict failed(const std::string& reason) {
 
 }  // namespace
 
-Verdict judge(const Sandbox& sandbox, const FunctionProblem& problem) {
+Verdict grade(const Sandbox& sandbox, const FunctionProblem& problem) {
   const std::string nonce = make_nonce();
   Program harness = python(sandbox, kHarnessProgram), worker = python(sandbox, kWorkerProgram);
   auto [verdict_read, verdict_write] = make_pipe();

@@ -1,4 +1,4 @@
-// Judges model-written Python functions by a trusted check. The candidate's code and the check never share a
+// Grades model-written Python functions by a trusted check. The candidate's code and the check never share a
 // process: a worker in one sandbox serves calls of the function over a socket; a harness in another one runs
 // the official check() against a stand-in, rebuilding every answer as a plain built-in value. So the
 // candidate cannot see the tests or the verdict, cannot pass by exiting, printing or comparing equal to
@@ -22,11 +22,11 @@ struct FunctionProblem {
 
 struct Verdict {
   bool passed = false;
-  bool judged = true;  // false: the sandbox failed, not the candidate; the item has no result
+  bool graded = true;  // false: the sandbox failed, not the candidate; the item has no result
   std::string result;  // "passed", "timed out" or "failed: REASON"
 };
 
-Verdict judge(const Sandbox& sandbox, const FunctionProblem& problem);
+Verdict grade(const Sandbox& sandbox, const FunctionProblem& problem);
 
 // Unbiased estimate of pass@k from n samples of which c pass: 1 - prod_{i=n-c+1..n} (1 - k/i). Chen et al.
 // 2021.

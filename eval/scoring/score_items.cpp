@@ -43,7 +43,7 @@ void score_items(const EvalTask& task, const Sandbox* sandbox, int64_t workers, 
     const std::string item = fmt::format("{} {}", scored.id, scored.items[i].doc_id);
     if (scored.scores[i].empty()) {
       scored.without_result.push_back(item + ": no prediction");
-    } else if (!scored.scores[i][0].judged) {
+    } else if (!scored.scores[i][0].graded) {
       scored.without_result.push_back(item + ": " + to_text(scored.scores[i][0].extra));
     }
   }

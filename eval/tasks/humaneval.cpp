@@ -59,10 +59,10 @@ class HumanEval : public EvalTask {
     int64_t passed = 0;
     for (const auto& answer : answers) {
       const Verdict verdict =
-          judge(*sandbox, {item.prompt, answer.text, get<std::string>(item.doc, "test", "HumanEval"),
+          grade(*sandbox, {item.prompt, answer.text, get<std::string>(item.doc, "test", "HumanEval"),
                            get<std::string>(item.doc, "entry_point", "HumanEval")});
       passed += verdict.passed ? 1 : 0;
-      score.judged = score.judged && verdict.judged;
+      score.graded = score.graded && verdict.graded;
       score.filtered.push_back(item.prompt + answer.text);
       score.extra["result"].push_back(verdict.result);
     }

@@ -43,6 +43,10 @@ if(TARGET tests_train)
   add_dependencies(tests_train retrace)
 endif()
 
+add_test(NAME "layers: planted violations are refused"
+  COMMAND /usr/bin/python3 ${PROJECT_SOURCE_DIR}/tests/check_layers.py)
+set_tests_properties("layers: planted violations are refused" PROPERTIES LABELS unit TIMEOUT 120)
+
 file(GLOB peers_python "${RETRACE_DEPS}/peers-*/bin/python3")
 file(GLOB peer_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/peers/test_*.py)
 list(FILTER peer_tests EXCLUDE REGEX "test_llm_servers")

@@ -1,4 +1,5 @@
 #include "eval/evaluation.h"
+#include "eval/predictions/results_table.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>

@@ -49,7 +49,7 @@ const Sandbox& patient_sandbox() {
 }
 
 Verdict judge_body(const std::string& body, const Sandbox& sandbox = patient_sandbox()) {
-  return judge(sandbox, {kPrompt, body, kTest, "solve"});
+  return grade(sandbox, {kPrompt, body, kTest, "solve"});
 }
 
 double seconds_of(const std::function<void()>& work) {
@@ -140,7 +140,7 @@ TEST_CASE("code that cheats does not pass", "[unit]") {
     const double took_s = seconds_of([&] { verdict = judge_body(row.body); });
     INFO(verdict.result);
     REQUIRE_FALSE(verdict.passed);
-    REQUIRE(verdict.judged);
+    REQUIRE(verdict.graded);
     REQUIRE(verdict.result.starts_with(row.verdict));
     REQUIRE(took_s < kLongest_s);
   }
@@ -198,7 +198,7 @@ TEST_CASE("code that harms is stopped", "[unit]") {
     });
     INFO(verdict.result);
     REQUIRE_FALSE(verdict.passed);
-    REQUIRE(verdict.judged);
+    REQUIRE(verdict.graded);
     REQUIRE(verdict.result.starts_with(row.verdict));
     REQUIRE(took_s < kLongest_s);
   }
@@ -216,10 +216,10 @@ TEST_CASE("values come back with their exact types", "[unit]") {
       "assert got == v, v\n"
       "    assert math.copysign(1, candidate(-0.0)) == -1\n    assert math.isnan(candidate(float('nan')))\n"
       "    assert candidate(None) is None and candidate(True) is True\n";
-  REQUIRE(judge(patient_sandbox(), {prompt, "    return x\n", test, "solve"}).result == "passed");
+  REQUIRE(grade(patient_sandbox(), {prompt, "    return x\n", test, "solve"}).result == "passed");
   // Kinds of plain values become plain; iterators stay iterators; other objects equal nothing.
   auto result = [&](const std::string& body, const std::string& check) {
-    return judge(patient_sandbox(), {prompt, body, "def check(candidate):\n    " + check + "\n", "solve"})
+    return grade(patient_sandbox(), {prompt, body, "def check(candidate):\n    " + check + "\n", "solve"})
         .result;
   };
   REQUIRE(result("    import collections\n    return collections.Counter(x)\n",
@@ -271,7 +271,7 @@ TEST_CASE("processes that are allowed are counted and die with their program", "
   REQUIRE(trim(counted) == "3");  // and the program itself
   REQUIRE(judge_body("    import subprocess\n    subprocess.Popen(['/bin/sleep', '60'])\n    return 2 * x\n",
                      sandbox)
-              .judged);
+              .graded);
   // Whatever sleeps in the background holds up nothing.
   REQUIRE(seconds_of([&] {
             run_python(sandbox, "import subprocess\nsubprocess.Popen(['/bin/sleep', '60'])");

@@ -68,11 +68,11 @@ TEST_CASE("the official example samples get their published verdicts", "[unit]")
   int64_t passed = 0, timed_out = 0;
   const auto samples = data::read_json_lines(data_folder() / "humaneval/example_samples.jsonl");
   for (const auto& sample : samples) {
-    const Verdict verdict = judge(
+    const Verdict verdict = grade(
         sandbox,
         {get<std::string>(problem, "prompt", "example"), get<std::string>(sample, "completion", "example"),
          get<std::string>(problem, "test", "example"), get<std::string>(problem, "entry_point", "example")});
-    REQUIRE(verdict.judged);
+    REQUIRE(verdict.graded);
     passed += verdict.passed ? 1 : 0;
     timed_out += verdict.result == "timed out" ? 1 : 0;
   }
