@@ -9,13 +9,11 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/random.h"
+#include "synth/hygiene/band_index.h"
 
 namespace retrace::synth {
 
 namespace {
-
-// Bands of 5 rows: a pair at 0.7 is compared with probability 1 - (1 - 0.7^5)^51 > 0.9999.
-constexpr size_t kBands = 51, kBandBytes = 10;  // 16 bits an entry
 
 class Groups {
  public:
@@ -104,19 +102,14 @@ std::vector<int> near_duplicate_clusters(const std::vector<SliceInput>& reposito
     const auto [found, is_new] = first_with_tree.try_emplace(repositories[i].tree_hash, static_cast<int>(i));
     if (!is_new) groups.join(found->second, static_cast<int>(i));
   }
-  for (size_t band = 0; band < kBands; ++band) {
-    std::unordered_map<uint64_t, std::vector<int>> buckets;
-    for (size_t i = 0; i < repositories.size(); ++i) {
-      const std::string& signature = repositories[i].signature;
-      if (signature.empty()) continue;
-      const uint64_t key = xxh3_64(std::string_view(signature).substr(band * kBandBytes, kBandBytes), band);
-      std::vector<int>& bucket = buckets[key];
-      for (int other : bucket)
-        if (groups.find(other) != groups.find(static_cast<int>(i)) &&
-            packed_jaccard(repositories[static_cast<size_t>(other)].signature, signature) >= threshold)
-          groups.join(other, static_cast<int>(i));
-      bucket.push_back(static_cast<int>(i));
-    }
+  BandIndex index(kClusterBands);
+  for (size_t i = 0; i < repositories.size(); ++i) {
+    const std::string& signature = repositories[i].signature;
+    for (const int64_t other : index.sharing(signature))
+      if (groups.find(static_cast<int>(other)) != groups.find(static_cast<int>(i)) &&
+          packed_jaccard(repositories[static_cast<size_t>(other)].signature, signature) >= threshold)
+        groups.join(static_cast<int>(other), static_cast<int>(i));
+    index.add(static_cast<int64_t>(i), signature);
   }
   std::vector<int> cluster(repositories.size());
   for (size_t i = 0; i < cluster.size(); ++i) cluster[i] = groups.find(static_cast<int>(i));

@@ -23,17 +23,34 @@ bool is_python_space(char32_t c) {
 
 }  // namespace
 
+const std::vector<Benchmark>& benchmarks() {
+  static const std::vector<Benchmark> all = {
+      {"humaneval", {"HumanEval.jsonl.gz", "HumanEval.jsonl"}, {"prompt", "canonical_solution"}},
+      {"gsm8k", {"test.jsonl"}, {"question", "answer"}}};
+  return all;
+}
+
+std::vector<fs::path> benchmark_folders(const std::string& data_dir) {
+  std::vector<fs::path> folders;
+  if (!data_dir.empty()) folders.push_back(resolve_path(data_dir));
+  folders.push_back(resolve_path("deps:"));
+  return folders;
+}
+
+std::optional<fs::path> find_benchmark(const std::vector<fs::path>& folders, const std::string& benchmark,
+                                       const std::vector<std::string>& files) {
+  for (const fs::path& folder : folders)
+    for (const std::string& name : files)
+      if (fs::exists(folder / benchmark / name)) return folder / benchmark / name;
+  return std::nullopt;
+}
+
 fs::path find_data(const std::string& data_dir, const std::string& benchmark,
                    const std::vector<std::string>& names, const std::string& hint) {
-  std::vector<fs::path> folders;
-  if (!data_dir.empty()) folders.push_back(resolve_path(data_dir) / benchmark);
-  folders.push_back(resolve_path("deps:" + benchmark));
+  const std::vector<fs::path> folders = benchmark_folders(data_dir);
+  if (const auto found = find_benchmark(folders, benchmark, names)) return *found;
   std::vector<std::string> looked_at;
-  for (const auto& folder : folders) {
-    for (const auto& name : names)
-      if (fs::exists(folder / name)) return folder / name;
-    looked_at.push_back(folder.string());
-  }
+  for (const fs::path& folder : folders) looked_at.push_back((folder / benchmark).string());
   throw Error(
       Code::input,
       fmt::format("{} has no data: no {} in {}", benchmark, join(names, " or "), join(looked_at, " or ")),

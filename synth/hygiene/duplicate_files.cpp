@@ -23,16 +23,18 @@ fs::path without_old(const fs::path& file) {
 
 }  // namespace
 
-std::vector<FileFact> file_facts(const Snapshot& snapshot, const HygieneConfig& config) {
-  std::vector<FileFact> facts;
+std::vector<FileSignature> file_signatures(const Snapshot& snapshot, const HygieneConfig& config) {
+  std::vector<FileSignature> facts;
   if (config.duplicate_files == "keep") return facts;
   for (const SourceFile& file : snapshot.files) {
-    if (file.language.empty() || count_words(file.content, Words::all) < config.duplicate_min_words) continue;
-    FileFact fact = {file.path, file.language, sha256_hex(file.content),
-                     static_cast<int64_t>(file.content.size()), ""};
+    if (file.language.empty() ||
+        static_cast<int64_t>(word_hashes(file.content, kCodeWords).size()) < config.duplicate_min_words)
+      continue;
+    FileSignature fact = {file.path, file.language, sha256_hex(file.content),
+                          static_cast<int64_t>(file.content.size()), ""};
     if (config.duplicate_files == "near") {
       std::vector<uint64_t> shingles;
-      add_shingles(file.content, Words::all, &shingles);
+      add_shingles(file.content, kCodeWords, &shingles);
       fact.signature = pack_signature(minhash(&shingles));
     }
     facts.push_back(std::move(fact));
@@ -40,7 +42,7 @@ std::vector<FileFact> file_facts(const Snapshot& snapshot, const HygieneConfig& 
   return facts;
 }
 
-struct FileJudge::State {
+struct DuplicateFiles::State {
   State(const HygieneConfig& config, const fs::path& scratch)
       : near(config.duplicate_files == "near"),
         jaccard(config.file_jaccard),
@@ -48,7 +50,7 @@ struct FileJudge::State {
     db.exec(
         "CREATE TABLE kept(id INTEGER PRIMARY KEY, file TEXT, signature BLOB);"
         "CREATE TABLE hashes(hash TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;");
-    bands = std::make_unique<BandIndex>(db);
+    bands = std::make_unique<BandIndex>(kDuplicateBands, db);
     db.exec("BEGIN;");
     add_kept = std::make_unique<Statement>(db, "INSERT INTO kept VALUES(?, ?, ?)");
     find_kept = std::make_unique<Statement>(db, "SELECT file, signature FROM kept WHERE id = ?");
@@ -66,7 +68,7 @@ struct FileJudge::State {
     return name;
   }
 
-  std::string equal_to(const FileFact& file) {
+  std::string equal_to(const FileSignature& file) {
     find_hash->bind(1, file.hash);
     int64_t id = 0;
     if (find_hash->step()) id = find_hash->number(0);
@@ -75,7 +77,7 @@ struct FileJudge::State {
   }
 
   // The earliest of those that are similar enough.
-  std::string nearly_equal_to(const FileFact& file) {
+  std::string nearly_equal_to(const FileSignature& file) {
     if (!near || file.signature.empty()) return "";
     for (const int64_t id : bands->sharing(file.signature)) {
       std::string signature;
@@ -85,7 +87,7 @@ struct FileJudge::State {
     return "";
   }
 
-  void keep(const std::string& origin, const FileFact& file) {
+  void keep(const std::string& origin, const FileSignature& file) {
     ++n_kept;
     add_kept->bind(1, n_kept).bind(2, origin + ":" + file.path).bind_blob(3, file.signature).run();
     add_hash->bind(1, file.hash).bind(2, n_kept).run();
@@ -100,14 +102,15 @@ struct FileJudge::State {
   int64_t n_kept = 0;
 };
 
-FileJudge::FileJudge(const HygieneConfig& config, const fs::path& scratch)
+DuplicateFiles::DuplicateFiles(const HygieneConfig& config, const fs::path& scratch)
     : state_(std::make_unique<State>(config, scratch)) {}
-FileJudge::~FileJudge() = default;
+DuplicateFiles::~DuplicateFiles() = default;
 
-std::vector<DuplicateFile> FileJudge::judge(const std::string& origin, const std::vector<FileFact>& files) {
+std::vector<DuplicateFile> DuplicateFiles::find(const std::string& origin,
+                                                const std::vector<FileSignature>& files) {
   std::vector<DuplicateFile> duplicates;
-  std::vector<const FileFact*> kept;
-  for (const FileFact& file : files) {
+  std::vector<const FileSignature*> kept;
+  for (const FileSignature& file : files) {
     std::string of = state_->equal_to(file);
     const bool near = of.empty();
     if (near) of = state_->nearly_equal_to(file);
@@ -116,7 +119,7 @@ std::vector<DuplicateFile> FileJudge::judge(const std::string& origin, const std
     else
       duplicates.push_back({file.path, std::move(of), file.language, file.size_bytes, near});
   }
-  for (const FileFact* file : kept) state_->keep(origin, *file);
+  for (const FileSignature* file : kept) state_->keep(origin, *file);
   return duplicates;
 }
 
@@ -136,9 +139,9 @@ void remove_duplicates(Snapshot* snapshot, const std::vector<DuplicateFile>& dup
   snapshot->tree_hash = tree_hash_of(snapshot->files);
 }
 
-Json to_json(const std::vector<FileFact>& files) {
+Json to_json(const std::vector<FileSignature>& files) {
   Json out = Json::array();
-  for (const FileFact& f : files)
+  for (const FileSignature& f : files)
     out.push_back({{"path", f.path},
                    {"language", f.language},
                    {"hash", f.hash},
@@ -147,8 +150,8 @@ Json to_json(const std::vector<FileFact>& files) {
   return out;
 }
 
-std::vector<FileFact> file_facts_from_json(const Json& json, const std::string& where) {
-  std::vector<FileFact> out;
+std::vector<FileSignature> file_signatures_from_json(const Json& json, const std::string& where) {
+  std::vector<FileSignature> out;
   for (const Json& f : json)
     out.push_back({get<std::string>(f, "path", where), get<std::string>(f, "language", where),
                    get<std::string>(f, "hash", where), get<int64_t>(f, "size_bytes", where),

@@ -21,13 +21,13 @@
 namespace retrace::synth {
 
 // One file that counts, as a source leaves it in the ledger.
-struct FileFact {
+struct FileSignature {
   std::string path, language, hash;  // hash: SHA-256 of the content
   int64_t size_bytes = 0;
   std::string signature;  // MinHash, packed; "" unless near-duplicates are looked for
 };
 // Empty for hygiene.duplicate_files = "keep". A function of the snapshot and the recipe.
-std::vector<FileFact> file_facts(const Snapshot& snapshot, const HygieneConfig& config);
+std::vector<FileSignature> file_signatures(const Snapshot& snapshot, const HygieneConfig& config);
 
 // A file that is left out, and what it equals: "ORIGIN:PATH" of an earlier repository.
 struct DuplicateFile {
@@ -37,14 +37,14 @@ struct DuplicateFile {
   const char* reason() const { return near ? "near_duplicate_file" : "duplicate_file"; }
 };
 
-class FileJudge {
+class DuplicateFiles {
  public:
   // What it must remember of earlier files lies in `scratch`, a database that is made anew.
-  FileJudge(const HygieneConfig& config, const std::filesystem::path& scratch);
-  ~FileJudge();
+  DuplicateFiles(const HygieneConfig& config, const std::filesystem::path& scratch);
+  ~DuplicateFiles();
   // To be asked of one repository after the other, in order of the ledger. Where every file that counts is a
   // duplicate, none is remembered: nothing of such a repository is worth keeping.
-  std::vector<DuplicateFile> judge(const std::string& origin, const std::vector<FileFact>& files);
+  std::vector<DuplicateFile> find(const std::string& origin, const std::vector<FileSignature>& files);
 
  private:
   struct State;
@@ -54,8 +54,8 @@ class FileJudge {
 // Takes them out of a snapshot as it was read: into `dropped`, with a new tree hash.
 void remove_duplicates(Snapshot* snapshot, const std::vector<DuplicateFile>& duplicates);
 
-Json to_json(const std::vector<FileFact>& files);
-std::vector<FileFact> file_facts_from_json(const Json& json, const std::string& where);
+Json to_json(const std::vector<FileSignature>& files);
+std::vector<FileSignature> file_signatures_from_json(const Json& json, const std::string& where);
 Json to_json(const std::vector<DuplicateFile>& duplicates);
 std::vector<DuplicateFile> duplicates_from_json(const Json& json, const std::string& where);
 

@@ -7,26 +7,22 @@
 #include <vector>
 
 #include "synth/input/snapshot.h"
+#include "synth/shingles.h"
 
 namespace retrace::synth {
 
-enum class Words { all, identifiers };  // runs of [A-Za-z_0-9]; identifiers: those that begin with no digit
-
-int64_t count_words(std::string_view text, Words words);
 // Appends the hashes of the 5-grams of a text.
-void add_shingles(std::string_view text, Words words, std::vector<uint64_t>* shingles);
+void add_shingles(std::string_view text, const WordRule& rule, std::vector<uint64_t>* shingles);
 // The least hash of each of 256 permutations; empty for no shingles. Sorts `shingles` and makes them unique.
 std::vector<uint64_t> minhash(std::vector<uint64_t>* shingles);
 // Share of equal entries: an estimate of the Jaccard similarity, standard error 0.03. 0 if either is empty.
 double estimated_jaccard(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b);
 
+inline constexpr size_t kPackedBytes = 2;  // an entry of a packed signature
+
 // A signature in 16 bits an entry, for storage: chance agreements add 1/65536 to an estimate.
 std::string pack_signature(const std::vector<uint64_t>& signature);
 double packed_jaccard(std::string_view a, std::string_view b);
-// Keys of bands of 5 rows: two packed signatures at 0.7 share one with probability 1 - (1 - 0.7^5)^25 = 0.99,
-// at 0.8 with 0.99995.
-std::vector<uint64_t> band_keys(std::string_view packed);
-
 // Of a repository's source files, file by file; "" if no file has 5 words.
 std::string repository_signature(const Snapshot& snapshot);
 

@@ -3,8 +3,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "core/hash.h"
 #include "core/text.h"
+#include "synth/shingles.h"
 
 namespace retrace::synth {
 
@@ -12,31 +12,8 @@ namespace {
 
 constexpr size_t kVerbatimBytes = 40, kGram = 13;
 
-bool in_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         (c & 0x80) != 0;
-}
-
-// Words and single punctuation marks, as hashes.
-std::vector<uint64_t> lexical_tokens(std::string_view text) {
-  std::vector<uint64_t> out;
-  for (size_t i = 0; i < text.size();) {
-    size_t end = i + 1;
-    if (in_word(text[i]))
-      while (end < text.size() && in_word(text[end])) ++end;
-    const bool blank = text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r';
-    if (!blank) out.push_back(xxh3_64(text.substr(i, end - i)));
-    i = end;
-  }
-  return out;
-}
-
 std::vector<uint64_t> grams(std::string_view text) {
-  const std::vector<uint64_t> tokens = lexical_tokens(text);
-  std::vector<uint64_t> out;
-  for (size_t i = 0; i + kGram <= tokens.size(); ++i)
-    out.push_back(xxh3_64({reinterpret_cast<const char*>(&tokens[i]), kGram * sizeof(uint64_t)}));
-  return out;
+  return shingles_of(text, kLexicalTokens, kGram);
 }
 
 std::unordered_set<uint64_t> gram_set(std::string_view text) {

@@ -41,7 +41,7 @@ LedgerRow facts_of(const SourceRef& source, const Snapshot& snapshot, const Fact
                {"dropped_files", dropped},      {"redactions", redactions}};
   if (wanted.cluster_signature)
     row.facts["cluster_signature"] = to_base64(pack_signature(minhash_signature(snapshot)));
-  const std::vector<FileFact> files = file_facts(snapshot, wanted.hygiene);
+  const std::vector<FileSignature> files = file_signatures(snapshot, wanted.hygiene);
   if (!files.empty()) row.files = to_json(files);
   return row;
 }

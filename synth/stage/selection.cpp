@@ -85,13 +85,13 @@ struct Judge::State {
     db.exec(
         "CREATE TABLE trees(tree TEXT PRIMARY KEY) WITHOUT ROWID;"
         "CREATE TABLE kept(id INTEGER PRIMARY KEY, place TEXT);");
-    bands = std::make_unique<BandIndex>(db);
+    bands = std::make_unique<BandIndex>(kDuplicateBands, db);
     db.exec("BEGIN;");
     add_tree = std::make_unique<Statement>(db, "INSERT OR IGNORE INTO trees VALUES(?) RETURNING 1");
     add_kept = std::make_unique<Statement>(db, "INSERT INTO kept VALUES(?, ?)");
     find_kept = std::make_unique<Statement>(db, "SELECT place FROM kept WHERE id = ?");
     if (config.duplicate_files != "keep")
-      files = std::make_unique<FileJudge>(config, scratch.string() + ".files");
+      files = std::make_unique<DuplicateFiles>(config, scratch.string() + ".files");
   }
 
   bool is_near_duplicate(const std::string& signature) {
@@ -118,7 +118,7 @@ struct Judge::State {
   Database db;
   std::unique_ptr<Statement> add_tree, add_kept, find_kept;
   std::unique_ptr<BandIndex> bands;
-  std::unique_ptr<FileJudge> files;  // null: files are not judged
+  std::unique_ptr<DuplicateFiles> files;  // null: files are not judged
   int64_t n_kept = 0;
 };
 
@@ -139,8 +139,8 @@ Judge::Verdict Judge::judge(const LedgerRow& row) {
     return {"near_duplicate_repository", {}};
   Verdict verdict;
   if (s.files) {
-    const auto facts = file_facts_from_json(s.ledger.files_of(row.source.source), "ledger");
-    verdict.duplicates = s.files->judge(get<std::string>(row.facts, "origin", "ledger"), facts);
+    const auto facts = file_signatures_from_json(s.ledger.files_of(row.source.source), "ledger");
+    verdict.duplicates = s.files->find(get<std::string>(row.facts, "origin", "ledger"), facts);
     if (!facts.empty() && verdict.duplicates.size() == facts.size()) return {"duplicate_files", {}};
   }
   s.keep(row);

@@ -75,18 +75,18 @@ TEST_CASE("which files count as duplicates: source code of enough words", "[unit
   HygieneConfig config;
   const Snapshot snapshot =
       snapshot_of({{"own.py", module_of(1)}, {"__init__.py", "import own\n"}, {"LICENSE", module_of(1)}});
-  REQUIRE(file_facts(snapshot, config).empty());
+  REQUIRE(file_signatures(snapshot, config).empty());
   config.duplicate_files = "exact";
-  const auto exact = file_facts(snapshot, config);
+  const auto exact = file_signatures(snapshot, config);
   REQUIRE(exact.size() == 1);
   REQUIRE(exact[0].path == "own.py");
   REQUIRE(exact[0].signature.empty());
   config.duplicate_files = "near";
-  REQUIRE(file_facts(snapshot, config)[0].signature.size() == 512);
+  REQUIRE(file_signatures(snapshot, config)[0].signature.size() == 512);
   config.duplicate_min_words = 5000;
-  REQUIRE(file_facts(snapshot, config).empty());
+  REQUIRE(file_signatures(snapshot, config).empty());
   config.duplicate_min_words = 5;
-  const auto near = file_facts_from_json(to_json(exact), "test");
+  const auto near = file_signatures_from_json(to_json(exact), "test");
   REQUIRE((near.size() == 1 && near[0].hash == exact[0].hash && near[0].language == "python"));
 }
 

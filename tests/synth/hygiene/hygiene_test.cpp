@@ -4,6 +4,7 @@
 
 #include "core/files/files.h"
 #include "core/random.h"
+#include "synth/hygiene/band_index.h"
 #include "synth/hygiene/contamination.h"
 #include "synth/hygiene/minhash.h"
 #include "synth/record/store.h"
@@ -25,7 +26,7 @@ constexpr const char* kPrompt =
 
 std::set<uint64_t> shingle_set(const std::string& text) {
   std::vector<uint64_t> shingles;
-  add_shingles(text, Words::all, &shingles);
+  add_shingles(text, kCodeWords, &shingles);
   return {shingles.begin(), shingles.end()};
 }
 
