@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <exception>
 #include <limits>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "model/device/cuda_library.h"
@@ -24,15 +24,11 @@ constexpr double kFarewell_s = 30,
 constexpr double kLastWords_s = 1;        // how long it serves it after a failure
 constexpr double kWatchdogMargin_s = 30;  // on store calls of the watchdog, above its own timeout
 
-void sleep_for(double seconds) {
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-}
-
 RollCall join_job(c10d::Store& store, const LaunchEnv& env, const std::string& prefix, double timeout_s) {
   try {
     return call_roll(store, prefix, env.rank, env.size, env.master_addr, timeout_s);
   } catch (const Error&) {
-    if (env.rank == 0 && !env.agent_store) sleep_for(kLastWords_s);  // the others hear who is missing
+    if (env.rank == 0 && !env.agent_store) sleep_s(kLastWords_s);  // the others hear who is missing
     throw;
   }
 }
@@ -85,7 +81,7 @@ World::~World() {
     if (!left_ && (std::uncaught_exceptions() > 0 || failed_)) {
       if (!failed_) peers_->watchdog->report_failure("see its own message");
       collectives_->abandon();
-      if (first() && !env_.agent_store) sleep_for(kLastWords_s);
+      if (first() && !env_.agent_store) sleep_s(kLastWords_s);
     } else {
       coordinator_->set(fmt::format("bye/{}", rank()), "1");
       if (first())

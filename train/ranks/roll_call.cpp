@@ -3,22 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <random>
-#include <thread>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 #include <vector>
 
 #include "core/error.h"
-#include "core/text.h"
+#include "core/poll.h"
+#include "core/ranks/ranks.h"
 #include "train/ranks/network_address.h"
 #include "train/ranks/tcp_coordinator.h"
 
 namespace retrace::train {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr auto kFirstPause = std::chrono::milliseconds(1), kLongestPause = std::chrono::milliseconds(100);
+constexpr double kFirstPause_s = 0.001, kLongestPause_s = 0.1;
 constexpr double kVerdictGrace_s = 2;  // rank 0 may have begun to wait a little later
 constexpr const char* kHint = "look at their messages; run.timeout_s is how long ranks wait for one another";
 
@@ -43,8 +41,7 @@ class Roll {
     std::vector<std::string> words(static_cast<size_t>(size_)), addresses = words;
     std::vector<int> missing;
     for (int r = 1; r < size_; ++r) missing.push_back(r);
-    auto pause = kFirstPause;
-    while (!missing.empty() && waited_s() < timeout_s_) {
+    poll_until(pauses(timeout_s_), [&] {
       for (const int r : missing) {
         const std::string word = value(fmt::format("hello/{}", r));
         auto& answered = words[static_cast<size_t>(r)];
@@ -57,12 +54,10 @@ class Roll {
         address = value(fmt::format("here/{}/{}", attempt, r));
         return !address.empty();
       });
-      if (missing.empty()) break;
-      std::this_thread::sleep_for(pause);
-      pause = std::min(pause * 2, kLongestPause);
-    }
+      return missing.empty();
+    });
     if (!missing.empty()) {
-      const std::string names = named(missing);
+      const std::string names = rank_names(missing);
       set("end/" + attempt, "missing " + names);
       fail_missing(names);
     }
@@ -86,18 +81,12 @@ class Roll {
     return {attempt, end.substr(space + 1)};
   }
 
-  static std::string named(const std::vector<int>& ranks) {
-    std::vector<std::string> numbers;
-    for (const int r : ranks) numbers.push_back(std::to_string(r));
-    return (ranks.size() == 1 ? "rank " : "ranks ") + join(numbers, ", ");
-  }
-
   [[noreturn]] void fail_missing(const std::string& names) const {
     throw Error(Code::distributed, fmt::format("{} did not join within {} s", names, timeout_s_), kHint,
                 fmt::format("rank {}", rank_));
   }
 
-  double waited_s() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  PollOptions pauses(double timeout_s) const { return {timeout_s, kFirstPause_s, kLongestPause_s, start_}; }
 
   template <class Work>
   auto guarded(Work work) -> decltype(work()) {
@@ -122,13 +111,13 @@ class Roll {
   }
 
   std::string await(const std::string& key, const std::string& whom) {
-    auto pause = kFirstPause;
-    for (;;) {
-      if (std::string text = value(key); !text.empty()) return text;
-      if (waited_s() > timeout_s_ + kVerdictGrace_s) fail_missing(whom);
-      std::this_thread::sleep_for(pause);
-      pause = std::min(pause * 2, kLongestPause);
-    }
+    std::string text;
+    const bool found = poll_until(pauses(timeout_s_ + kVerdictGrace_s), [&] {
+      text = value(key);
+      return !text.empty();
+    });
+    if (!found) fail_missing(whom);
+    return text;
   }
 
   c10d::Store& store_;
