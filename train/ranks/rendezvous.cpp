@@ -1,4 +1,4 @@
-#include "train/ranks/roll_call.h"
+#include "train/ranks/rendezvous.h"
 
 #include <fmt/format.h>
 
@@ -17,17 +17,17 @@ namespace retrace::train {
 namespace {
 
 constexpr double kFirstPause_s = 0.001, kLongestPause_s = 0.1;
-constexpr double kVerdictGrace_s = 2;  // rank 0 may have begun to wait a little later
+constexpr double kVerdictGrace_s = 2;  // rank 0 may have started its wait later
 constexpr const char* kHint = "look at their messages; run.timeout_s is how long ranks wait for one another";
 
-std::string fresh_word() {
+std::string fresh_nonce() {
   std::random_device device;
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
 }
 
-class Roll {
+class StoreRendezvous {
  public:
-  Roll(c10d::Store& store, const std::string& prefix, int rank, int size, double timeout_s)
+  StoreRendezvous(c10d::Store& store, const std::string& prefix, int rank, int size, double timeout_s)
       : store_(store), prefix_(prefix + "roll/"), rank_(rank), size_(size), timeout_s_(timeout_s) {}
 
   // The attempt, and an address that other machines reach one of ours by, "" if all are one machine.
@@ -37,17 +37,17 @@ class Roll {
 
  private:
   std::pair<std::string, std::string> ask_all(const std::string& own_address) {
-    const std::string attempt = fresh_word();
-    std::vector<std::string> words(static_cast<size_t>(size_)), addresses = words;
+    const std::string attempt = fresh_nonce();
+    std::vector<std::string> nonces(static_cast<size_t>(size_)), addresses = nonces;
     std::vector<int> missing;
     for (int r = 1; r < size_; ++r) missing.push_back(r);
     poll_until(pauses(timeout_s_), [&] {
       for (const int r : missing) {
-        const std::string word = value(fmt::format("hello/{}", r));
-        auto& answered = words[static_cast<size_t>(r)];
-        if (word.empty() || word == answered) continue;  // or what an earlier attempt left
-        set("answer/" + word, attempt);
-        answered = word;
+        const std::string nonce = value(fmt::format("hello/{}", r));
+        auto& answered = nonces[static_cast<size_t>(r)];
+        if (nonce.empty() || nonce == answered) continue;  // or what an earlier attempt left
+        set("answer/" + nonce, attempt);
+        answered = nonce;
       }
       std::erase_if(missing, [&](int r) {
         auto& address = addresses[static_cast<size_t>(r)];
@@ -70,9 +70,9 @@ class Roll {
   }
 
   std::pair<std::string, std::string> answer(const std::string& own_address) {
-    const std::string word = fresh_word();
-    set(fmt::format("hello/{}", rank_), word);
-    const std::string attempt = await("answer/" + word, "rank 0");
+    const std::string nonce = fresh_nonce();
+    set(fmt::format("hello/{}", rank_), nonce);
+    const std::string attempt = await("answer/" + nonce, "rank 0");
     // "-": no address, but present.
     set(fmt::format("here/{}/{}", attempt, rank_), own_address.empty() ? "-" : own_address);
     const std::string end = await("end/" + attempt, "the verdict of rank 0");
@@ -129,10 +129,10 @@ class Roll {
 
 }  // namespace
 
-RollCall call_roll(c10d::Store& store, const std::string& prefix, int rank, int size,
-                   const std::string& master, double timeout_s) {
+Rendezvous join_rendezvous(c10d::Store& store, const std::string& prefix, int rank, int size,
+                           const std::string& master, double timeout_s) {
   std::string own = address_towards(master);
-  const auto [attempt, reachable] = Roll(store, prefix, rank, size, timeout_s).call(own);
+  const auto [attempt, reachable] = StoreRendezvous(store, prefix, rank, size, timeout_s).call(own);
   // On the machine of the store its name may mean the loopback interface.
   if ((own.empty() || is_loopback(own)) && !reachable.empty()) own = address_towards(reachable);
   return {attempt, own};
