@@ -2,37 +2,33 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <exception>
 #include <limits>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "model/device/cuda_library.h"
 #include "train/ranks/last_words.h"
-#include "train/ranks/roll_call.h"
+#include "train/ranks/rendezvous.h"
 #include "train/ranks/tcp_coordinator.h"
 #include "train/ranks/watchdog.h"
 
 namespace retrace::train {
 namespace {
 
-constexpr double kFarewell_s = 30,
-                 kShortFarewell_s = 3;    // how long rank 0 serves the store for ranks that are slow to end
-constexpr double kLastWords_s = 1;        // how long it serves it after a failure
+constexpr double kShutdown_s = 30,
+                 kShortShutdown_s = 3;    // how long rank 0 serves the store for ranks that are slow to end
+constexpr double kFailureGrace_s = 1;     // how long it serves it after a failure
 constexpr double kWatchdogMargin_s = 30;  // on store calls of the watchdog, above its own timeout
 
-void sleep_for(double seconds) {
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-}
-
-RollCall join_job(c10d::Store& store, const LaunchEnv& env, const std::string& prefix, double timeout_s) {
+Rendezvous join_job(c10d::Store& store, const LaunchEnv& env, const std::string& prefix, double timeout_s) {
   try {
-    return call_roll(store, prefix, env.rank, env.size, env.master_addr, timeout_s);
+    return join_rendezvous(store, prefix, env.rank, env.size, env.master_addr, timeout_s);
   } catch (const Error&) {
-    if (env.rank == 0 && !env.agent_store) sleep_for(kLastWords_s);  // the others hear who is missing
+    if (env.rank == 0 && !env.agent_store) sleep_s(kFailureGrace_s);  // the others hear who is missing
     throw;
   }
 }
@@ -60,17 +56,17 @@ World::World(const LaunchEnv& env, double timeout_s, const std::string& device)
   StoreAddress address{env.master_addr, env.master_port, env.rank == 0 && !env.agent_store, timeout_s};
   peers_->group_store = connect_store(address);
   const std::string job = "retrace/" + env.job + "/";
-  const RollCall roll = join_job(*peers_->group_store, env, job, timeout_s);
+  const Rendezvous rendezvous = join_job(*peers_->group_store, env, job, timeout_s);
   address.serve = false;
   peers_->talk_store = connect_store(address);
   address.timeout_s = timeout_s + kWatchdogMargin_s;
   peers_->watch_store = connect_store(address);
-  const std::string prefix = job + roll.attempt + "/";
+  const std::string prefix = job + rendezvous.attempt + "/";
   coordinator_ = make_tcp_coordinator(peers_->talk_store, prefix + "keys/", env.rank);
   peers_->watchdog = std::make_unique<Watchdog>(peers_->watch_store, prefix + "watch/", env.rank, env.size,
                                                 timeout_s, env.agent_store);
   collectives_ = make_gloo_collectives(*peers_->group_store,
-                                       {prefix + "group", env.rank, env.size, timeout_s, roll.address});
+                                       {prefix + "group", env.rank, env.size, timeout_s, rendezvous.address});
   if (device == "cuda")
     collectives_ = make_nccl_collectives(*peers_->group_store, std::move(collectives_),
                                          {prefix + "nccl", env.local_rank, timeout_s});
@@ -85,12 +81,12 @@ World::~World() {
     if (!left_ && (std::uncaught_exceptions() > 0 || failed_)) {
       if (!failed_) peers_->watchdog->report_failure("see its own message");
       collectives_->abandon();
-      if (first() && !env_.agent_store) sleep_for(kLastWords_s);
+      if (first() && !env_.agent_store) sleep_s(kFailureGrace_s);
     } else {
       coordinator_->set(fmt::format("bye/{}", rank()), "1");
       if (first())
         for (int r = 1; r < size(); ++r)
-          coordinator_->wait(fmt::format("bye/{}", r), left_ ? kShortFarewell_s : kFarewell_s);
+          coordinator_->wait(fmt::format("bye/{}", r), left_ ? kShortShutdown_s : kShutdown_s);
     }
   } catch (const std::exception& problem) {
     warn("leaving the job: {}", problem.what());

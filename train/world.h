@@ -44,7 +44,7 @@ class World {
   int64_t leaving_step() const;  // INT64_MAX: nobody leaves
   // To be called with the error that ends this rank: its peers end with status 75 and this reason.
   void report_failure(const Error& error);
-  // Peers whose heart stands still now, with what they last did; "" if all live. Takes about a second.
+  // Peers that send no heartbeats now, with what they last did; "" if all do. Takes about a second.
   std::string silent_peers();
 
  private:

@@ -4,12 +4,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstring>
-#include <thread>
 
 #include "core/error.h"
+#include "core/poll.h"
 #include "core/process/process_spawn.h"
 
 namespace retrace {
@@ -64,12 +63,9 @@ std::optional<int> BackgroundProcess::ended() const {
 
 void BackgroundProcess::stop(double grace_s) {
   if (pid_ == 0) return;
-  using Clock = std::chrono::steady_clock;
-  const auto until =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(grace_s));
+  constexpr double kLookPeriod_s = 0.02;
   if (grace_s > 0) ::kill(-pid_, SIGTERM);
-  while (Clock::now() < until && !process_spawn::has_ended(pid_))
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  poll_until({grace_s, kLookPeriod_s, kLookPeriod_s}, [&] { return process_spawn::has_ended(pid_); });
   process_spawn::end_group_and_reap(pid_);
   ::close(lifeline_);
   pid_ = 0;

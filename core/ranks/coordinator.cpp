@@ -1,17 +1,15 @@
 #include "core/ranks/coordinator.h"
 
-#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 
+#include "core/clock.h"
 #include "core/error.h"
 
 namespace retrace {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 class InProcessCoordinator : public Coordinator {
  public:

@@ -1,18 +1,16 @@
 // A coordinator in a shared folder. Each key is a file, replaced by rename; changes of a key take turns by a
 // lock file that names its owner. A lock is held for a few system calls; one left by a dead process of this
-// host is broken at once, one of another host after kLockPatience without change.
+// host is broken at once, one of another host after kLockPatience_s without change.
 //
 // Leases are counted by the file system's clock (times of modification), so that hosts need no common clock.
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <thread>
-
 #include "core/error.h"
 #include "core/files/files.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/poll.h"
 #include "core/ranks/coordinator.h"
 #include "core/ranks/lock_file.h"
 
@@ -20,9 +18,7 @@ namespace retrace {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds kLockPatience{10}, kLockTimeout{120};
-constexpr std::chrono::milliseconds kFirstPause{1}, kLongestPause{50};
+constexpr double kLockPatience_s = 10, kLockTimeout_s = 120;
 
 // One file name for each key, also where upper and lower case are one: all but a-z, 0-9, '_' and '-' becomes
 // %xx, and what is too long for a file name becomes a hash.
@@ -46,18 +42,6 @@ double modified_s(const fs::path& path) {
   return static_cast<double>(status.st_mtim.tv_sec) + static_cast<double>(status.st_mtim.tv_nsec) * 1e-9;
 }
 
-// Sleeps a little longer each time.
-class Pause {
- public:
-  void take() {
-    std::this_thread::sleep_for(length_);
-    length_ = std::min(length_ * 2, kLongestPause);
-  }
-
- private:
-  std::chrono::milliseconds length_ = kFirstPause;
-};
-
 class FolderCoordinator : public Coordinator {
  public:
   explicit FolderCoordinator(const fs::path& folder) : folder_(folder) { make_folders(folder); }
@@ -78,15 +62,9 @@ class FolderCoordinator : public Coordinator {
   }
 
   std::string wait(const std::string& key, double timeout_s) override {
-    const auto start = Clock::now();
-    Pause pause;
-    while (true) {
-      if (auto value = get(key)) return *value;
-      if (std::chrono::duration<double>(Clock::now() - start).count() >= timeout_s)
-        fail(Code::distributed, "waited {:.1f} s for the key '{}' in {} in vain", timeout_s, key,
-             folder_.string());
-      pause.take();
-    }
+    if (auto value = poll_until({.timeout_s = timeout_s}, [&] { return get(key); })) return *value;
+    fail(Code::distributed, "waited {:.1f} s for the key '{}' in {} in vain", timeout_s, key,
+         folder_.string());
   }
 
   bool lease(const std::string& key, const std::string& holder, double ttl_s) override {
@@ -144,9 +122,8 @@ class FolderCoordinator : public Coordinator {
     const auto start = Clock::now();
     auto unchanged_since = start;
     std::optional<LockContent> last;
-    Pause pause;
-    while (true) {
-      if (auto lock = LockFile::try_create(path)) return std::move(*lock);
+    auto taken = poll_until({}, [&]() -> std::optional<LockFile> {
+      if (auto lock = LockFile::try_create(path)) return lock;
       const auto content = LockFile::read(path);
       if (content != last) {
         last = content;
@@ -154,15 +131,16 @@ class FolderCoordinator : public Coordinator {
       }
       if (content) {
         const OwnerState state = LockFile::owner_state(content->text);
-        const bool silent = Clock::now() - unchanged_since > kLockPatience;
+        const bool silent = elapsed_s(unchanged_since) > kLockPatience_s;
         if (state == OwnerState::gone || (state == OwnerState::unknown && silent))
           LockFile::break_stale(path, *content);
-        if (Clock::now() - start > kLockTimeout)
+        if (elapsed_s(start) > kLockTimeout_s)
           fail(Code::distributed, "{} holds {} for too long", LockFile::owner_text(content->text),
                path.string());
       }
-      pause.take();
-    }
+      return std::nullopt;
+    });
+    return std::move(*taken);
   }
 
   fs::path folder_;

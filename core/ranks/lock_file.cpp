@@ -6,16 +6,15 @@
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <ctime>
 #include <random>
-#include <thread>
 
 #include "core/error.h"
 #include "core/files/files.h"
 #include "core/json.h"
+#include "core/poll.h"
 #include "core/process/process.h"
 
 namespace retrace {
@@ -228,14 +227,12 @@ void LockFile::break_stale(const fs::path& path, const LockContent& seen) {
   const std::optional<LockFile> guard = try_create(guard_path);
   if (!guard) {
     const auto content = read(guard_path);
-    constexpr std::chrono::seconds kBreakerPatience{10};
+    constexpr double kBreakerPatience_s = 10, kLookPeriod_s = 0.1;
     if (!content) return;
     if (owner_state(content->text) == OwnerState::unknown) {
-      for (auto waited = std::chrono::milliseconds{0}; waited < kBreakerPatience;
-           waited += std::chrono::milliseconds{100}) {
-        std::this_thread::sleep_for(std::chrono::milliseconds{100});
-        if (read(guard_path) != content) return;
-      }
+      const bool changed = poll_until({kBreakerPatience_s, kLookPeriod_s, kLookPeriod_s},
+                                      [&] { return read(guard_path) != content; });
+      if (changed) return;
       ::unlink(guard_path.c_str());
     } else if (owner_state(content->text) == OwnerState::gone) {
       ::unlink(guard_path.c_str());

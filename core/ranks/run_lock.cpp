@@ -10,16 +10,16 @@
 #include "core/error.h"
 #include "core/files/files.h"
 #include "core/log.h"
+#include "core/poll.h"
 #include "core/ranks/lock_file.h"
 
 namespace retrace {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kBeatPeriod{5};
-constexpr std::chrono::seconds kPatience{30};  // a holder elsewhere that is silent for so long is gone
-constexpr std::chrono::milliseconds kLookPeriod{500};
+constexpr double kPatience_s = 30;  // a holder elsewhere that is silent for so long is gone
+constexpr double kLookPeriod_s = 0.5;
 
 [[noreturn]] void refuse(const fs::path& folder, const LockContent& content) {
   throw Error(
@@ -31,15 +31,13 @@ constexpr std::chrono::milliseconds kLookPeriod{500};
 // True if the lock neither changed nor went away while we looked; the caller then breaks it.
 bool silent_for_long(const fs::path& folder, const fs::path& path, const LockContent& content) {
   info("the run folder {} is locked by {}; waiting up to {} s for a sign of life", folder.string(),
-       LockFile::owner_text(content.text), kPatience.count());
-  const auto end = Clock::now() + kPatience;
-  while (Clock::now() < end) {
-    std::this_thread::sleep_for(kLookPeriod);
+       LockFile::owner_text(content.text), kPatience_s);
+  const bool released = poll_until({kPatience_s, kLookPeriod_s, kLookPeriod_s}, [&] {
     const auto now = LockFile::read(path);
-    if (!now) return false;
-    if (*now != content) refuse(folder, *now);
-  }
-  return true;
+    if (now && *now != content) refuse(folder, *now);
+    return !now;
+  });
+  return !released;
 }
 
 LockFile acquire(const fs::path& folder) {

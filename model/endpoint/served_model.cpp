@@ -1,9 +1,9 @@
 #include "model/endpoint/served_model.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/files/files.h"
 #include "core/log.h"
@@ -83,7 +83,6 @@ ServedModel::~ServedModel() {
 }
 
 void ServedModel::await_answer() {
-  using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   const auto failed = [&](const std::string& why) {
     return Error(Code::network, "the command that serves the weights " + why,
@@ -105,7 +104,7 @@ void ServedModel::await_answer() {
       throw_if_stopped();
       results = client.wait(kPollS);
     }
-    const double waited_s = std::chrono::duration<double>(Clock::now() - begin).count();
+    const double waited_s = elapsed_s(begin);
     if (!results.empty() && results.front().failure == HttpFailure::none && results.front().status == 200) {
       info("the served model answers after {:.1f} s", waited_s);
       return;

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <future>
-#include <thread>
 
 #include "core/error.h"
 #include "core/files/files.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/poll.h"
 #include "core/process/process.h"
 #include "core/process/signals.h"
 #include "synth/stage/facts.h"
@@ -64,11 +63,17 @@ class WorkCrew {
   WorkCrew& operator=(const WorkCrew&) = delete;
 
   void wait_for_room(int64_t size_bytes) {
-    look_after();
-    while (!has_room(size_bytes)) rest_and_look_after();
+    poll_until({.first_pause_s = kLookS, .longest_pause_s = kLookS}, [&] {
+      look_after();
+      return has_room(size_bytes);
+    });
   }
   void wait_for_all() {
-    while (std::any_of(slots_.begin(), slots_.end(), is_busy)) rest_and_look_after();
+    const auto any_busy = [&] { return std::any_of(slots_.begin(), slots_.end(), is_busy); };
+    poll_until({.first_pause_s = kLookS, .longest_pause_s = kLookS}, [&] {
+      if (any_busy()) look_after();
+      return !any_busy();
+    });
   }
   void begin(const Order& order, std::unique_ptr<HeldLease> lease) {
     const auto free = std::find_if_not(slots_.begin(), slots_.end(), is_busy);
@@ -96,7 +101,6 @@ class WorkCrew {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Slot {
     std::future<void> work;
     std::unique_ptr<HeldLease> lease;
@@ -115,13 +119,9 @@ class WorkCrew {
     return busy == 0 || (busy < slots_.size() && size_bytes <= Orders::kTogetherBytes);
   }
 
-  void rest_and_look_after() {
-    std::this_thread::sleep_for(std::chrono::duration<double>(kLookS));
-    look_after();
-  }
   void look_after() {
     throw_if_stopped();
-    if (Clock::now() - renewed_ > std::chrono::duration<double>(kLeaseS / 8)) {
+    if (elapsed_s(renewed_) > kLeaseS / 8) {
       renewed_ = Clock::now();
       for (Slot& slot : slots_)
         if (slot.lease) slot.lease->renew();
@@ -259,7 +259,7 @@ void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const st
         --all_left;
       }
     }
-    if (!moved && all_left > 0) std::this_thread::sleep_for(std::chrono::duration<double>(kPollS));
+    if (!moved && all_left > 0) sleep_s(kPollS);
   }
   crew.wait_for_all();
 }

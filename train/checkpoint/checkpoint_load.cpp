@@ -9,34 +9,18 @@
 namespace retrace::train {
 namespace {
 
-// Says to all ranks which folder to try; "" = none is left.
-fs::path next_candidate(World& world, std::vector<CheckpointFolder>& candidates, const std::string& key,
-                        int64_t round, bool only) {
-  if (!world.first()) return world.coordinator().wait(key, world.timeout_s());
-  fs::path chosen;
-  while (chosen.empty() && !candidates.empty()) {
+// The newest candidate that may be tried, "" if none is left. Removes it, and those before it, from the list.
+fs::path next_candidate(std::vector<CheckpointFolder>& candidates, int64_t round, bool only) {
+  while (!candidates.empty()) {
     const CheckpointFolder folder = candidates.front();
     candidates.erase(candidates.begin());
     try {
-      if (only || read_manifest(folder.path).progress.round == round) chosen = folder.path;
+      if (only || read_manifest(folder.path).progress.round == round) return folder.path;
     } catch (const Error& error) {
       warn("refusing '{}': {}", folder.path.string(), error.what());
     }
   }
-  world.coordinator().set(key, chosen.string());
-  return chosen;
-}
-
-// All ranks' outcomes of one try: the first that is not "".
-std::string agree(World& world, const std::string& key, const std::string& mine) {
-  Coordinator& store = world.coordinator();
-  store.set(fmt::format("{}/{}", key, world.rank()), mine);
-  std::string first;
-  for (int r = 0; r < world.size(); ++r) {
-    const std::string theirs = store.wait(fmt::format("{}/{}", key, r), world.timeout_s());
-    if (first.empty()) first = theirs;
-  }
-  return first;
+  return {};
 }
 
 }  // namespace
@@ -51,7 +35,9 @@ std::optional<Manifest> load_newest(World& world, Shards& shards, const fs::path
     candidates = list_checkpoints(root);
   for (int turn = 0;; ++turn) {
     const std::string turn_key = fmt::format("{}/{}", key, turn);
-    const fs::path folder = next_candidate(world, candidates, turn_key, round, !only.empty());
+    const fs::path folder = broadcast_text(world.ranks(), turn_key, world.timeout_s(), [&] {
+      return next_candidate(candidates, round, !only.empty()).string();
+    });
     if (folder.empty()) return std::nullopt;
     std::optional<Manifest> manifest;
     std::optional<Error> refusal;
@@ -65,7 +51,7 @@ std::optional<Manifest> load_newest(World& world, Shards& shards, const fs::path
       }
       read_part(StateReader(folder, *manifest), shards);
     });
-    const std::string problem = agree(world, turn_key + "/outcome", mine);
+    const std::string problem = first_failure(world.ranks(), turn_key + "/outcome", world.timeout_s(), mine);
     if (refusal) throw *refusal;
     if (problem.empty()) {
       if (world.first() && manifest->chunk_elements != shards.layout().chunk_elements())

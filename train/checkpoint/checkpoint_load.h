@@ -1,4 +1,4 @@
-// Finding the checkpoint to go on from: newest first, verified by every rank before any rank believes it.
+// Finding the checkpoint to resume from: newest first, and only one that verifies on every rank.
 #pragma once
 
 #include <filesystem>

@@ -1,8 +1,8 @@
 #include "train/checkpoint/checkpoint_saver.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/failpoint.h"
 #include "core/log.h"
@@ -11,11 +11,7 @@
 namespace retrace::train {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double since_s(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+constexpr std::string_view kOk = "ok ";  // begins the text of a rank that did its share; what it made follows
 
 std::string part_text(const WrittenPart& part) {
   return to_text(Json{{"file", to_json(part.file)}, {"hashes", part.hashes}});
@@ -51,7 +47,7 @@ bool CheckpointSaver::save(Manifest draft, bool must, double timeout_s) {
   ensure(!outcome_.valid(), "one save at a time");
   const bool on_host = shards_.device().is_cpu();  // else what is written is copied to the host first
   const StateView& state = on_host ? view_of(shards_) : copy_.take(shards_);
-  return conclude(run(world_.fresh_key("save"), std::move(draft), state, timeout_s), must);
+  return report_outcome(run(world_.fresh_key("save"), std::move(draft), state, timeout_s), must);
 }
 
 void CheckpointSaver::start(Manifest draft, double timeout_s) {
@@ -67,14 +63,14 @@ bool CheckpointSaver::running() const {
   return outcome_.valid() && outcome_.wait_for(std::chrono::seconds(0)) != std::future_status::ready;
 }
 
-std::optional<bool> CheckpointSaver::settle(double at_most_s) {
+std::optional<bool> CheckpointSaver::finish(double at_most_s) {
   if (!outcome_.valid()) return std::nullopt;
   if (std::isfinite(at_most_s) &&
       outcome_.wait_for(std::chrono::duration<double>(at_most_s)) != std::future_status::ready)
     return std::nullopt;
   outcome_.wait();
   thread_.join();
-  return conclude(outcome_.get(), false);
+  return report_outcome(outcome_.get(), false);
 }
 
 CheckpointSaver::Outcome CheckpointSaver::run(const std::string& key, Manifest draft, const StateView& state,
@@ -82,40 +78,34 @@ CheckpointSaver::Outcome CheckpointSaver::run(const std::string& key, Manifest d
   const auto start = Clock::now();
   const int64_t step = draft.progress.step;
   const fs::path partial = root_ / fmt::format("step-{}.partial", step);
-  Coordinator& store = world_.coordinator();
-  std::string problem;
-  if (world_.first()) {
-    problem = attempt(0, [&] {
+  Ranks ranks = world_.ranks();
+  ranks.while_waiting = [this] {
+    if (stop_) throw Error(Code::interrupted, "the save was given up");
+  };
+  std::string problem = broadcast_text(ranks, key + "/open", timeout_s, [&] {
+    const std::string failure = attempt(0, [&] {
       remove_tree(partial);
       make_folders(partial);
     });
-    if (!problem.empty()) clean_up(step);
-    store.set(key + "/open", problem);
-  } else {
-    problem = await(key + "/open", timeout_s);
-  }
-  std::string root;
-  if (problem.empty()) {
-    WrittenPart part;
-    const std::string mine = attempt(world_.rank(), [&] { part = write_part(partial, state, step, &stop_); });
-    store.set(fmt::format("{}/part/{}", key, world_.rank()), mine.empty() ? "ok " + part_text(part) : mine);
-    if (world_.first()) {
-      problem = publish(key, partial, draft, timeout_s);
-      store.set(key + "/done", problem.empty() ? "ok " + draft.root : problem);
-      root = draft.root;
-    } else {
-      problem = await(key + "/done", timeout_s);
-      if (problem.compare(0, 3, "ok ") == 0) {
-        root = problem.substr(3);
-        problem.clear();
-      }
-    }
-  }
-  if (problem.empty() && world_.first()) tidy_up(draft);
-  return {step, problem, root, since_s(start)};
+    if (!failure.empty()) remove_partial(step);
+    return failure;
+  });
+  if (!problem.empty()) return {step, problem, "", elapsed_s(start)};
+
+  WrittenPart part;
+  problem = attempt(ranks.rank, [&] { part = write_part(partial, state, step, &stop_); });
+  const std::vector<std::string> parts = gather_texts_on_first(
+      ranks, key + "/part", timeout_s, problem.empty() ? std::string(kOk) + part_text(part) : problem);
+  const std::string done = broadcast_text(ranks, key + "/done", timeout_s, [&] {
+    const std::string failure = publish(partial, parts, draft);
+    return failure.empty() ? std::string(kOk) + draft.root : failure;
+  });
+  if (!done.starts_with(kOk)) return {step, done, "", elapsed_s(start)};
+  if (ranks.first()) write_latest_and_purge(draft);
+  return {step, "", done.substr(kOk.size()), elapsed_s(start)};
 }
 
-bool CheckpointSaver::conclude(const Outcome& outcome, bool must) {
+bool CheckpointSaver::report_outcome(const Outcome& outcome, bool must) {
   last_save_s_ = outcome.took_s;
   if (outcome.problem.empty()) {
     failures_ = 0;
@@ -134,32 +124,19 @@ bool CheckpointSaver::conclude(const Outcome& outcome, bool must) {
   return false;
 }
 
-// Like Coordinator::wait, but it ends soon after the save is given up.
-std::string CheckpointSaver::await(const std::string& key, double timeout_s) {
-  const auto start = Clock::now();
-  auto pause = std::chrono::milliseconds(1);
-  for (;;) {
-    if (const auto value = world_.coordinator().get(key)) return *value;
-    if (stop_) throw Error(Code::interrupted, "the save was given up");
-    if (since_s(start) > timeout_s) return world_.coordinator().wait(key, 0);
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::milliseconds(50));
-  }
-}
-
-std::string CheckpointSaver::publish(const std::string& key, const fs::path& partial, Manifest& draft,
-                                     double timeout_s) {
+// Rank 0: the parts of all ranks become a checkpoint. Gives "" or why not.
+std::string CheckpointSaver::publish(const fs::path& partial, const std::vector<std::string>& texts,
+                                     Manifest& draft) {
   const int64_t step = draft.progress.step;
   const fs::path target = root_ / fmt::format("step-{}", step), old = target.string() + ".old";
   std::vector<WrittenPart> parts;
   std::string of_parts;
   std::string problem = attempt(0, [&] {
-    for (int r = 0; r < world_.size(); ++r) {
-      const std::string text = await(fmt::format("{}/part/{}", key, r), timeout_s);
-      if (text.compare(0, 3, "ok ") == 0)
-        parts.push_back(part_from(text.substr(3), fmt::format("rank {}'s part", r)));
+    for (size_t r = 0; r < texts.size(); ++r) {
+      if (texts[r].starts_with(kOk))
+        parts.push_back(part_from(texts[r].substr(kOk.size()), fmt::format("rank {}'s part", r)));
       else
-        of_parts += (of_parts.empty() ? "" : "; ") + text;
+        of_parts += (of_parts.empty() ? "" : "; ") + texts[r];
     }
   });
   if (problem.empty()) problem = of_parts;
@@ -175,12 +152,12 @@ std::string CheckpointSaver::publish(const std::string& key, const fs::path& par
       if (fs::exists(target)) rename_durably(target, old);
       rename_durably(partial, target);
     });
-  if (!problem.empty()) clean_up(step);
+  if (!problem.empty()) remove_partial(step);
   return problem;
 }
 
 // After a failed save: no partial folder, and what stood under its name before stands there again.
-void CheckpointSaver::clean_up(int64_t step) {
+void CheckpointSaver::remove_partial(int64_t step) {
   const fs::path target = root_ / fmt::format("step-{}", step), old = target.string() + ".old";
   const std::string problem = attempt(0, [&] {
     remove_tree(target.string() + ".partial");
@@ -189,8 +166,8 @@ void CheckpointSaver::clean_up(int64_t step) {
   if (!problem.empty()) warn("cleaning up after a failed save: {}", problem);
 }
 
-// The checkpoint stands; what fails from here on costs nothing but tidiness.
-void CheckpointSaver::tidy_up(const Manifest& draft) {
+// The checkpoint is published: a failure from here on is only warned of.
+void CheckpointSaver::write_latest_and_purge(const Manifest& draft) {
   const int64_t step = draft.progress.step;
   const std::string problem = attempt(0, [&] {
     failpoint("after_rename", step);

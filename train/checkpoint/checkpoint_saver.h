@@ -22,7 +22,7 @@ namespace retrace::train {
 class CheckpointSaver {
  public:
   CheckpointSaver(World& world, Shards& shards, std::filesystem::path root, const CheckpointConfig& config);
-  ~CheckpointSaver();  // gives up an unfinished save
+  ~CheckpointSaver();  // aborts an unfinished save
   CheckpointSaver(const CheckpointSaver&) = delete;
   CheckpointSaver& operator=(const CheckpointSaver&) = delete;
 
@@ -33,9 +33,9 @@ class CheckpointSaver {
   // The same from a copy of the state, on a thread; returns when the state may change again.
   void start(Manifest draft, double timeout_s);
   bool running() const;  // a save that was started has not ended on this rank
-  // Waits for what was started and gives what save() would have; nothing if there is none, or if it has not
-  // ended after at_most_s.
-  std::optional<bool> settle(double at_most_s = std::numeric_limits<double>::infinity());
+  // Waits for the save that start() began and gives what save() would have; nothing if there is none, or if
+  // it has not ended after at_most_s.
+  std::optional<bool> finish(double at_most_s = std::numeric_limits<double>::infinity());
 
   const std::string& root_hash() const { return root_hash_; }  // of the last good save
   int64_t saved_step() const { return saved_step_; }           // its step; -1 before the first
@@ -49,12 +49,11 @@ class CheckpointSaver {
     double took_s = 0;
   };
   Outcome run(const std::string& key, Manifest draft, const StateView& state, double timeout_s);
-  std::string publish(const std::string& key, const std::filesystem::path& partial, Manifest& draft,
-                      double timeout_s);
-  void clean_up(int64_t step);
-  void tidy_up(const Manifest& draft);
-  std::string await(const std::string& key, double timeout_s);
-  bool conclude(const Outcome& outcome, bool must);
+  std::string publish(const std::filesystem::path& partial, const std::vector<std::string>& texts,
+                      Manifest& draft);
+  void remove_partial(int64_t step);
+  void write_latest_and_purge(const Manifest& draft);
+  bool report_outcome(const Outcome& outcome, bool must);
 
   World& world_;
   Shards& shards_;
@@ -62,7 +61,7 @@ class CheckpointSaver {
   CheckpointConfig config_;
   StateCopy copy_;
   std::thread thread_;
-  std::future<Outcome> outcome_;  // valid while a started save is not settled
+  std::future<Outcome> outcome_;  // valid from start() to finish()
   std::atomic<bool> stop_ = false;
   std::string root_hash_;
   int64_t saved_step_ = -1;

@@ -10,6 +10,7 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "model/ops/cpu/parallel.h"
 #include "train/ranks/collectives.h"
@@ -222,7 +223,7 @@ class Gloo final : public Collectives {
   }
 
   void finish(const Work& work, double& waited_s) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     bool leaves = false;  // while_waiting threw, whatever that was
     try {
       wait_patiently(*work, kPatience, [&] {
@@ -238,7 +239,7 @@ class Gloo final : public Collectives {
       abandon();
       throw;
     }
-    waited_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    waited_s += elapsed_s(start);
   }
 
   Error lost(const std::exception& problem) const {

@@ -7,11 +7,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "model/device/library_table.h"
@@ -21,7 +21,6 @@ namespace retrace::train {
 namespace {
 
 using Work = c10::intrusive_ptr<c10d::Work>;
-using Clock = std::chrono::steady_clock;
 
 class Nccl final : public Collectives {
  public:

@@ -16,11 +16,10 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "core/error.h"
+#include "core/poll.h"
 
 namespace retrace::train {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // A stored value is "NONCE|TEXT": never empty, and no two writes are alike, so that compareSet's answer (the
 // value that then stands there) says whose write it was.
@@ -58,17 +57,9 @@ class TcpCoordinator final : public Coordinator {
   }
 
   std::string wait(const std::string& key, double timeout_s) override {
-    const auto start = Clock::now();
-    auto pause = std::chrono::milliseconds(1);
-    for (;;) {
-      if (auto value = get(key)) return *value;
-      if (std::chrono::duration<double>(Clock::now() - start).count() > timeout_s)
-        throw Error(Code::distributed, fmt::format("no rank set '{}' within {} s", key, timeout_s),
-                    "look at the other ranks' messages, or raise run.timeout_s",
-                    fmt::format("rank {}", rank_));
-      std::this_thread::sleep_for(pause);
-      pause = std::min(pause * 2, std::chrono::milliseconds(50));
-    }
+    if (auto value = poll_until({.timeout_s = timeout_s}, [&] { return get(key); })) return *value;
+    throw Error(Code::distributed, fmt::format("no rank set '{}' within {} s", key, timeout_s),
+                "look at the other ranks' messages, or raise run.timeout_s", fmt::format("rank {}", rank_));
   }
 
   bool lease(const std::string& key, const std::string& holder, double ttl_s) override {

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <limits>
 #include <mutex>
@@ -12,6 +11,7 @@
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "core/cli/launcher_error.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "train/ranks/last_words.h"
@@ -20,14 +20,9 @@
 namespace retrace::train {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr double kPulse_s = 0.25;
+constexpr double kHeartbeat_s = 0.25;
 constexpr double kGrace_s = 0.4;  // for a rank that fails by itself for the same reason
 constexpr const char* kNothing = "-";
-
-double since_s(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::string text_of(const std::vector<uint8_t>& bytes) {
   return {bytes.begin(), bytes.end()};
@@ -49,24 +44,24 @@ struct Watchdog::State {
   std::atomic<int64_t> step = -1, leaving = std::numeric_limits<int64_t>::max();
   std::atomic<const char*> phase = "start";
   std::atomic<bool> closing = false;
-  std::atomic<int64_t> pulses = 0;
-  std::atomic<double> last_pulse_s = 0;
+  std::atomic<int64_t> heartbeats = 0;
+  std::atomic<double> last_heartbeat_s = 0;
   Clock::time_point born = Clock::now();
 
   std::mutex mutex;
   std::string first_rank = "rank 0";  // and what it last did
   std::condition_variable wake;
   bool stopping = false;
-  std::thread pulse_thread, monitor_thread;
+  std::thread heartbeat_thread, monitor_thread;
 
-  std::string heart(int r) const { return fmt::format("{}heart/{}", prefix, r); }
+  std::string heartbeat_key(int r) const { return fmt::format("{}heart/{}", prefix, r); }
   std::string failed_key() const { return prefix + "failed"; }
   std::string leaving_key() const { return prefix + "leaving"; }
 
-  void beat() {
+  void send_heartbeat() {
     const int64_t at = step;  // none has begun below 0
-    store->set(heart(rank),
-               fmt::format("{} (step {}, {})", ++pulses, at < 0 ? "none" : std::to_string(at), phase.load()));
+    store->set(heartbeat_key(rank), fmt::format("{} (step {}, {})", ++heartbeats,
+                                                at < 0 ? "none" : std::to_string(at), phase.load()));
   }
 
   bool rest(double seconds) {
@@ -95,7 +90,7 @@ struct Watchdog::State {
 
   void look_at_peers() {
     std::vector<std::string> keys = {failed_key(), leaving_key()};
-    for (int r : watched) keys.push_back(heart(r));
+    for (int r : watched) keys.push_back(heartbeat_key(r));
     const auto values = store->multiGet(keys);
     if (const std::string failed = text_of(values[0]); failed != kNothing) end_process(failed);
     if (const std::string gone = text_of(values[1]); gone != kNothing) leaving = std::stoll(gone);
@@ -106,7 +101,7 @@ struct Watchdog::State {
         moved_at[i] = Clock::now();
         std::lock_guard lock(mutex);
         if (watched[i] == 0) first_rank = named(0, last[i]);
-      } else if (since_s(moved_at[i]) > timeout_s) {
+      } else if (elapsed_s(moved_at[i]) > timeout_s) {
         const std::string message =
             fmt::format("{} has not answered for {} s; the job ends", named(watched[i], last[i]), timeout_s);
         publish(message);
@@ -117,12 +112,12 @@ struct Watchdog::State {
 
   void publish(const std::string& message) { store->compareSet(failed_key(), kNothing, message); }
 
-  void pulse_loop() {
-    while (!rest(kPulse_s)) {
+  void heartbeat_loop() {
+    while (!rest(kHeartbeat_s)) {
       try {
-        beat();
+        send_heartbeat();
         look_at_peers();
-        last_pulse_s = since_s(born);
+        last_heartbeat_s = elapsed_s(born);
       } catch (const std::exception&) {
         end_process(server() + ", has ended");
         return;
@@ -131,8 +126,8 @@ struct Watchdog::State {
   }
 
   void monitor_loop() {
-    while (!rest(kPulse_s)) {
-      if (since_s(born) - last_pulse_s > timeout_s + 1)
+    while (!rest(kHeartbeat_s)) {
+      if (elapsed_s(born) - last_heartbeat_s > timeout_s + 1)
         end_process(fmt::format("{}, has not answered for {} s; the job ends", server(), timeout_s));
     }
   }
@@ -156,16 +151,16 @@ Watchdog::Watchdog(std::shared_ptr<c10d::Store> store, const std::string& prefix
       s.store->set(s.failed_key(), std::string(kNothing));
       s.store->set(s.leaving_key(), std::string(kNothing));
     }
-    s.beat();
+    s.send_heartbeat();
     std::vector<std::string> keys = {s.failed_key(), s.leaving_key()};
-    for (int r : s.watched) keys.push_back(s.heart(r));
+    for (int r : s.watched) keys.push_back(s.heartbeat_key(r));
     s.store->wait(keys, std::chrono::milliseconds(static_cast<int64_t>(timeout_s * 1000)));
   } catch (const std::exception&) {
     std::string missing;
     for (int r : s.watched) {
       bool here = false;
       try {
-        here = s.store->check({s.heart(r)});
+        here = s.store->check({s.heartbeat_key(r)});
       } catch (const std::exception&) {
         missing = " (the store does not answer)";
       }
@@ -175,8 +170,8 @@ Watchdog::Watchdog(std::shared_ptr<c10d::Store> store, const std::string& prefix
                 "look at their messages", fmt::format("rank {}", rank));
   }
   s.moved_at.assign(s.watched.size(), Clock::now());
-  s.last_pulse_s = since_s(s.born);
-  s.pulse_thread = std::thread([&s] { s.pulse_loop(); });
+  s.last_heartbeat_s = elapsed_s(s.born);
+  s.heartbeat_thread = std::thread([&s] { s.heartbeat_loop(); });
   if (rank != 0) s.monitor_thread = std::thread([&s] { s.monitor_loop(); });
 }
 
@@ -216,10 +211,10 @@ void Watchdog::report_failure(const std::string& message) {
 std::vector<std::string> Watchdog::silent_ranks() {
   State& s = *state_;
   std::vector<std::string> keys, silent;
-  for (int r = 0; r < s.size; ++r) keys.push_back(s.heart(r));
+  for (int r = 0; r < s.size; ++r) keys.push_back(s.heartbeat_key(r));
   try {
     const auto before = s.store->multiGet(keys);
-    std::this_thread::sleep_for(std::chrono::duration<double>(5 * kPulse_s));
+    sleep_s(5 * kHeartbeat_s);
     const auto after = s.store->multiGet(keys);
     for (int r = 0; r < s.size; ++r) {
       const auto i = static_cast<size_t>(r);
@@ -239,7 +234,7 @@ void Watchdog::stop() {
   }
   s.closing = true;
   s.wake.notify_all();
-  if (s.pulse_thread.joinable()) s.pulse_thread.join();
+  if (s.heartbeat_thread.joinable()) s.heartbeat_thread.join();
   if (s.monitor_thread.joinable()) s.monitor_thread.join();
 }
 

@@ -1,6 +1,6 @@
 // Heartbeats of all ranks in the job's store, and a monitor that ends this process (status 75) when a peer's
-// heart stops or a peer failed. A rank that lives but makes no progress is not noticed here: the collectives'
-// own timeout ends that.
+// heartbeats time out or a peer failed. A rank that lives but makes no progress is not noticed here: the
+// collectives' own timeout ends that.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class Watchdog {
   int64_t leaving_step() const;  // INT64_MAX: nobody leaves
   // Peers that learn of it end with status 75 and this message. Stops this rank's own monitor.
   void report_failure(const std::string& message);
-  // Ranks whose heart stood still for about a second, with what they last did: "rank 2 (step 7, forward)".
+  // Ranks that sent no heartbeat for about a second, with what they last did: "rank 2 (step 7, forward)".
   std::vector<std::string> silent_ranks();
   void stop();  // no more heartbeats, no more monitoring
 

@@ -283,7 +283,7 @@ void TrainLoop::save(bool must, double timeout_s) {
 }
 
 void TrainLoop::take_up_save(double at_most_s) {
-  if (const auto good = saver_.settle(at_most_s)) count_save(*good);
+  if (const auto good = saver_.finish(at_most_s)) count_save(*good);
 }
 
 void TrainLoop::count_save(bool good) {

@@ -119,23 +119,8 @@ std::unique_ptr<model::WeightSource> open_start_weights(const TrainingSetup& set
 
 void agree_before_training(World& world, const std::map<std::string, std::string>& facts) {
   if (world.size() == 1) return;
-  const std::string key = world.fresh_key("agree");
-  Coordinator& store = world.coordinator();
-  store.set(fmt::format("{}/{}", key, world.rank()), to_text(Json(facts)));
-  if (world.first()) {
-    std::string problem;
-    for (int r = 1; r < world.size(); ++r) {
-      const std::string text = store.wait(fmt::format("{}/{}", key, r), world.timeout_s());
-      const auto theirs = parse_json(text, "agreement").get<std::map<std::string, std::string>>();
-      for (const auto& [name, value] : facts) {
-        const auto found = theirs.find(name);
-        if (found != theirs.end() && found->second == value) continue;
-        problem += fmt::format("{}rank {} has another {}", problem.empty() ? "" : "; ", r, name);
-      }
-    }
-    store.set(key + "/verdict", problem);
-  }
-  const std::string problem = store.wait(key + "/verdict", world.timeout_s());
+  const std::string problem =
+      find_disagreement(world.ranks(), world.fresh_key("agree"), world.timeout_s(), facts);
   if (!problem.empty())
     throw Error(Code::distributed, "ranks disagree, so none trains: " + problem + " than rank 0",
                 "start all ranks with one recipe, one binary and one set of files");

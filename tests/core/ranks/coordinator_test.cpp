@@ -1,10 +1,9 @@
-// core/ranks/coordinator.h and core/ranks/ranks.h, in both forms; the folder form between processes too.
+// core/ranks/coordinator.h in both forms; the folder form between processes too.
 #include "core/ranks/coordinator.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <csignal>
@@ -14,7 +13,6 @@
 #include "core/files/files.h"
 #include "core/json.h"
 #include "core/ranks/lock_file.h"
-#include "core/ranks/ranks.h"
 #include "tests/core/testing.h"
 
 using namespace retrace;
@@ -230,103 +228,4 @@ TEST_CASE("coordinator: a damaged lease file is reported", "[unit]") {
   const auto store = make_folder_coordinator(temp.path());
   spill(temp / "k.lease", "{\"holder\": 3}");
   REQUIRE(error_of([&] { store->lease("k", "a", 1); }).code() == Code::corrupt);
-}
-
-namespace {
-
-// One thread a rank; returns what each rank threw, "" if nothing.
-std::vector<std::string> run_ranks(int size, Coordinator& store,
-                                   const std::function<void(const Ranks&)>& work) {
-  std::vector<std::string> thrown(static_cast<size_t>(size));
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < size; ++rank)
-    threads.emplace_back([&, rank] {
-      try {
-        work(Ranks{rank, size, &store});
-      } catch (const Error& error) {
-        thrown[static_cast<size_t>(rank)] = std::string(code_name(error.code())) + ": " + error.what();
-      }
-    });
-  for (auto& thread : threads) thread.join();
-  return thrown;
-}
-
-}  // namespace
-
-TEST_CASE("ranks: the first does the work, all share the outcome", "[dist]") {
-  with_each([](Coordinator& store) {
-    std::atomic<int> calls{0};
-    for (const auto& text : run_ranks(3, store, [&](const Ranks& ranks) {
-           first_rank_does(ranks, "good", 10, [&] { ++calls; });
-           REQUIRE(calls == 1);
-         }))
-      REQUIRE(text.empty());
-    const auto thrown = run_ranks(3, store, [&](const Ranks& ranks) {
-      first_rank_does(ranks, "bad", 10, [&] {
-        Error error(Code::corrupt, "broken", "mend it", "a.json:1");
-        throw error;
-      });
-    });
-    for (const auto& text : thrown) REQUIRE(text == "corrupt: a.json:1: broken\n  hint: mend it");
-    const auto stopped = run_ranks(2, store, [&](const Ranks& ranks) {
-      try {
-        first_rank_does(ranks, "stopped", 10, [&] {
-          Error error(Code::interrupted, "stopped");
-          error.signal = SIGTERM;
-          throw error;
-        });
-      } catch (const Error& error) {
-        REQUIRE(error.status() == 143);
-        throw;
-      }
-    });
-    REQUIRE(stopped == std::vector<std::string>(2, "interrupted: stopped"));
-  });
-  std::atomic<int> alone{0};
-  first_rank_does(Ranks{}, "x", 1, [&] { ++alone; });
-  REQUIRE(alone == 1);
-}
-
-TEST_CASE("ranks: other exceptions reach all ranks as internal errors", "[dist]") {
-  const auto store = make_in_process_coordinator();
-  const auto thrown = run_ranks(2, *store, [](const Ranks& ranks) {
-    try {
-      first_rank_does(ranks, "k", 10, [] { throw std::runtime_error("surprise"); });
-    } catch (const std::runtime_error& error) {
-      throw Error(Code::internal, error.what());
-    }
-  });
-  REQUIRE(thrown == std::vector<std::string>(2, "internal: surprise"));
-}
-
-TEST_CASE("ranks: a meeting ends when all are there, or names who is missing to everybody", "[dist]") {
-  with_each([](Coordinator& store) {
-    std::atomic<int> arrived{0};
-    const auto thrown = run_ranks(4, store, [&](const Ranks& ranks) {
-      sleep_ms(20 * ranks.rank);
-      ++arrived;
-      meet(ranks, "start", 10);
-      REQUIRE(arrived == 4);
-    });
-    REQUIRE(thrown == std::vector<std::string>(4));
-    const auto late = run_ranks(4, store, [&](const Ranks& ranks) {
-      if (ranks.rank == 1 || ranks.rank == 3) return;
-      meet(ranks, "late", 0.2);
-    });
-    for (size_t rank : {0U, 2U}) {
-      REQUIRE(late[rank].starts_with("distributed: "));
-      REQUIRE(late[rank].find("ranks 1, 3 did not come to 'late'") != std::string::npos);
-    }
-  });
-  meet(Ranks{}, "alone", 0);
-}
-
-TEST_CASE("ranks: a missing first rank is named", "[dist]") {
-  const auto store = make_in_process_coordinator();
-  const Error meeting = error_of([&] { meet(Ranks{1, 2, store.get()}, "k", 0.01); });
-  REQUIRE(meeting.code() == Code::distributed);
-  REQUIRE(meeting.message().find("rank 0 did not come to 'k'") != std::string::npos);
-  const Error outcome = error_of([&] { first_rank_does(Ranks{1, 2, store.get()}, "w", 0.05, [] {}); });
-  REQUIRE(outcome.code() == Code::distributed);
-  REQUIRE(outcome.message().find("rank 0 did not finish 'w'") != std::string::npos);
 }

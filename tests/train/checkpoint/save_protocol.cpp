@@ -84,7 +84,7 @@ struct Trainer {
     if (config.async) {
       saver.start(draft, kTimeout_s);
       fill(-1);
-      saver.settle();
+      saver.finish();
     } else {
       saver.save(draft, true, kTimeout_s);
     }
@@ -317,9 +317,9 @@ TEST_CASE("save: a started save holds nothing up and writes the state of its mom
   trainer.fill(2);
   REQUIRE(std::chrono::duration<double>(Clock::now() - begin).count() < 0.25);
   REQUIRE(trainer.saver.running());
-  REQUIRE_FALSE(trainer.saver.settle(0.01).has_value());
-  REQUIRE(trainer.saver.settle() == true);
-  REQUIRE_FALSE(trainer.saver.settle().has_value());
+  REQUIRE_FALSE(trainer.saver.finish(0.01).has_value());
+  REQUIRE(trainer.saver.finish() == true);
+  REQUIRE_FALSE(trainer.saver.finish().has_value());
   REQUIRE(trainer.saver.last_save_s() > 0.6);
   REQUIRE(trainer.saver.saved_step() == 1);
   REQUIRE(trainer.holds(2));

@@ -1,35 +1,33 @@
-#include "train/ranks/roll_call.h"
+#include "train/ranks/rendezvous.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <random>
-#include <thread>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 #include <vector>
 
 #include "core/error.h"
-#include "core/text.h"
+#include "core/poll.h"
+#include "core/ranks/ranks.h"
 #include "train/ranks/network_address.h"
 #include "train/ranks/tcp_coordinator.h"
 
 namespace retrace::train {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr auto kFirstPause = std::chrono::milliseconds(1), kLongestPause = std::chrono::milliseconds(100);
-constexpr double kVerdictGrace_s = 2;  // rank 0 may have begun to wait a little later
+constexpr double kFirstPause_s = 0.001, kLongestPause_s = 0.1;
+constexpr double kVerdictGrace_s = 2;  // rank 0 may have started its wait later
 constexpr const char* kHint = "look at their messages; run.timeout_s is how long ranks wait for one another";
 
-std::string fresh_word() {
+std::string fresh_nonce() {
   std::random_device device;
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
 }
 
-class Roll {
+class StoreRendezvous {
  public:
-  Roll(c10d::Store& store, const std::string& prefix, int rank, int size, double timeout_s)
+  StoreRendezvous(c10d::Store& store, const std::string& prefix, int rank, int size, double timeout_s)
       : store_(store), prefix_(prefix + "roll/"), rank_(rank), size_(size), timeout_s_(timeout_s) {}
 
   // The attempt, and an address that other machines reach one of ours by, "" if all are one machine.
@@ -39,30 +37,27 @@ class Roll {
 
  private:
   std::pair<std::string, std::string> ask_all(const std::string& own_address) {
-    const std::string attempt = fresh_word();
-    std::vector<std::string> words(static_cast<size_t>(size_)), addresses = words;
+    const std::string attempt = fresh_nonce();
+    std::vector<std::string> nonces(static_cast<size_t>(size_)), addresses = nonces;
     std::vector<int> missing;
     for (int r = 1; r < size_; ++r) missing.push_back(r);
-    auto pause = kFirstPause;
-    while (!missing.empty() && waited_s() < timeout_s_) {
+    poll_until(pauses(timeout_s_), [&] {
       for (const int r : missing) {
-        const std::string word = value(fmt::format("hello/{}", r));
-        auto& answered = words[static_cast<size_t>(r)];
-        if (word.empty() || word == answered) continue;  // or what an earlier attempt left
-        set("answer/" + word, attempt);
-        answered = word;
+        const std::string nonce = value(fmt::format("hello/{}", r));
+        auto& answered = nonces[static_cast<size_t>(r)];
+        if (nonce.empty() || nonce == answered) continue;  // or what an earlier attempt left
+        set("answer/" + nonce, attempt);
+        answered = nonce;
       }
       std::erase_if(missing, [&](int r) {
         auto& address = addresses[static_cast<size_t>(r)];
         address = value(fmt::format("here/{}/{}", attempt, r));
         return !address.empty();
       });
-      if (missing.empty()) break;
-      std::this_thread::sleep_for(pause);
-      pause = std::min(pause * 2, kLongestPause);
-    }
+      return missing.empty();
+    });
     if (!missing.empty()) {
-      const std::string names = named(missing);
+      const std::string names = rank_names(missing);
       set("end/" + attempt, "missing " + names);
       fail_missing(names);
     }
@@ -75,9 +70,9 @@ class Roll {
   }
 
   std::pair<std::string, std::string> answer(const std::string& own_address) {
-    const std::string word = fresh_word();
-    set(fmt::format("hello/{}", rank_), word);
-    const std::string attempt = await("answer/" + word, "rank 0");
+    const std::string nonce = fresh_nonce();
+    set(fmt::format("hello/{}", rank_), nonce);
+    const std::string attempt = await("answer/" + nonce, "rank 0");
     // "-": no address, but present.
     set(fmt::format("here/{}/{}", attempt, rank_), own_address.empty() ? "-" : own_address);
     const std::string end = await("end/" + attempt, "the verdict of rank 0");
@@ -86,18 +81,12 @@ class Roll {
     return {attempt, end.substr(space + 1)};
   }
 
-  static std::string named(const std::vector<int>& ranks) {
-    std::vector<std::string> numbers;
-    for (const int r : ranks) numbers.push_back(std::to_string(r));
-    return (ranks.size() == 1 ? "rank " : "ranks ") + join(numbers, ", ");
-  }
-
   [[noreturn]] void fail_missing(const std::string& names) const {
     throw Error(Code::distributed, fmt::format("{} did not join within {} s", names, timeout_s_), kHint,
                 fmt::format("rank {}", rank_));
   }
 
-  double waited_s() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  PollOptions pauses(double timeout_s) const { return {timeout_s, kFirstPause_s, kLongestPause_s, start_}; }
 
   template <class Work>
   auto guarded(Work work) -> decltype(work()) {
@@ -122,13 +111,13 @@ class Roll {
   }
 
   std::string await(const std::string& key, const std::string& whom) {
-    auto pause = kFirstPause;
-    for (;;) {
-      if (std::string text = value(key); !text.empty()) return text;
-      if (waited_s() > timeout_s_ + kVerdictGrace_s) fail_missing(whom);
-      std::this_thread::sleep_for(pause);
-      pause = std::min(pause * 2, kLongestPause);
-    }
+    std::string text;
+    const bool found = poll_until(pauses(timeout_s_ + kVerdictGrace_s), [&] {
+      text = value(key);
+      return !text.empty();
+    });
+    if (!found) fail_missing(whom);
+    return text;
   }
 
   c10d::Store& store_;
@@ -140,10 +129,10 @@ class Roll {
 
 }  // namespace
 
-RollCall call_roll(c10d::Store& store, const std::string& prefix, int rank, int size,
-                   const std::string& master, double timeout_s) {
+Rendezvous join_rendezvous(c10d::Store& store, const std::string& prefix, int rank, int size,
+                           const std::string& master, double timeout_s) {
   std::string own = address_towards(master);
-  const auto [attempt, reachable] = Roll(store, prefix, rank, size, timeout_s).call(own);
+  const auto [attempt, reachable] = StoreRendezvous(store, prefix, rank, size, timeout_s).call(own);
   // On the machine of the store its name may mean the loopback interface.
   if ((own.empty() || is_loopback(own)) && !reachable.empty()) own = address_towards(reachable);
   return {attempt, own};

@@ -1,5 +1,5 @@
 // Ranks that find one another on a store, whatever earlier attempts have left there.
-#include "train/ranks/roll_call.h"
+#include "train/ranks/rendezvous.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <future>
@@ -20,12 +20,13 @@ struct Store {
   int port = free_port();
   std::shared_ptr<c10d::Store> server = connect_store({"127.0.0.1", port, true, 20});
 
-  std::vector<std::future<RollCall>> start(const std::vector<int>& ranks, int size, double timeout_s) const {
-    std::vector<std::future<RollCall>> calls;
+  std::vector<std::future<Rendezvous>> start(const std::vector<int>& ranks, int size,
+                                             double timeout_s) const {
+    std::vector<std::future<Rendezvous>> calls;
     for (const int rank : ranks)
       calls.push_back(std::async(std::launch::async, [=, port = port] {
         const auto store = connect_store({"127.0.0.1", port, false, 20});
-        return call_roll(*store, "job/", rank, size, "127.0.0.1", timeout_s);
+        return join_rendezvous(*store, "job/", rank, size, "127.0.0.1", timeout_s);
       }));
     return calls;
   }
@@ -33,7 +34,7 @@ struct Store {
 
 }  // namespace
 
-TEST_CASE("roll call: all ranks of an attempt get one name, the next attempt another", "[unit]") {
+TEST_CASE("rendezvous: all ranks of an attempt get one name, the next attempt another", "[unit]") {
   const Store store;
   std::vector<std::string> names;
   // The members change from attempt to attempt; what earlier ones left stands on the store.
@@ -41,7 +42,7 @@ TEST_CASE("roll call: all ranks of an attempt get one name, the next attempt ano
     std::vector<int> ranks;
     for (int r = size - 1; r >= 0; --r) ranks.push_back(r);
     auto calls = store.start(ranks, size, 20);
-    const RollCall first = calls.front().get();
+    const Rendezvous first = calls.front().get();
     REQUIRE(first.address == "127.0.0.1");
     for (size_t i = 1; i < calls.size(); ++i) REQUIRE(calls[i].get().attempt == first.attempt);
     for (const std::string& name : names) REQUIRE(name != first.attempt);
@@ -49,7 +50,7 @@ TEST_CASE("roll call: all ranks of an attempt get one name, the next attempt ano
   }
 }
 
-TEST_CASE("roll call: every rank that came is told who did not", "[unit]") {
+TEST_CASE("rendezvous: every rank that came is told who did not", "[unit]") {
   const Store store;
   for (auto& [ranks, missing] :
        std::vector<std::pair<std::vector<int>, std::string>>{{{0, 2}, "rank 1 did not join within 0.5 s"},
@@ -68,7 +69,7 @@ TEST_CASE("roll call: every rank that came is told who did not", "[unit]") {
   }
 }
 
-TEST_CASE("roll call: the address that leads to a host", "[unit]") {
+TEST_CASE("rendezvous: the address that leads to a host", "[unit]") {
   REQUIRE(address_towards("127.0.0.1") == "127.0.0.1");
   REQUIRE(is_loopback(address_towards("localhost")));
   REQUIRE(address_towards("no-such-host.invalid").empty());
