@@ -3,8 +3,8 @@
 #include "core/error.h"
 #include "core/files/files.h"
 #include "synth/hygiene/duplicate_files.h"
-#include "synth/stage/facts.h"
 #include "synth/stage/gathering.h"
+#include "synth/stage/read_result.h"
 
 namespace retrace::synth {
 
@@ -23,7 +23,7 @@ SourceRef source_of(const Json& json, const std::string& where) {
 
 LedgerRow read_again(const SourceRef& source, const SnapshotOptions& options) {
   SourceReader reader;
-  const LedgerRow row = facts_of(source, reader.take(source, options));
+  const LedgerRow row = read_result_of(source, reader.take(source, options));
   if (row.tree != source.stamp) throw changed_since_the_cut(source);
   return row;
 }
@@ -38,7 +38,7 @@ Snapshot take_slice_entry(SourceReader& reader, const SliceEntry& entry, const S
 }
 
 Json to_json(const SliceEntry& entry) {
-  const Json& facts = entry.row.facts;
+  const Json& facts = entry.row.read_result;
   Json out = {{"source", entry.row.source.source}, {"name", entry.name}};
   for (const char* name : {"origin", "kind", "revision", "licence", "date"}) out[name] = facts.at(name);
   out["fold"] = entry.fold;
@@ -70,10 +70,10 @@ void each_slice_entry(const fs::path& file, const SnapshotOptions& options,
     if (r.contains("origin")) {
       entry.row.source = source;
       entry.row.tree = source.stamp;
-      for (const char* name : kFacts) entry.row.facts[name] = get<Json>(r, name, where);
-      entry.row.facts["size_bytes"] = get<Json>(r, "bytes", where);
+      for (const char* name : kFacts) entry.row.read_result[name] = get<Json>(r, name, where);
+      entry.row.read_result["size_bytes"] = get<Json>(r, "bytes", where);
       for (const char* name : {"languages", "dropped_files", "redactions"})
-        entry.row.facts[name] = get<Json>(r, name, where);
+        entry.row.read_result[name] = get<Json>(r, name, where);
       if (r.contains("duplicate_files")) entry.row.duplicates = r["duplicate_files"];
     } else {
       entry.row = read_again(source, options);

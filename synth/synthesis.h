@@ -20,12 +20,12 @@ namespace retrace::synth {
 // and after it is read back.
 //
 // out/ledger.db holds each source exactly once, with its state (synth/stage/ledger.h). Each is read once to
-// judge it, and once more, if it is worth having, to make its trajectory; one at a time is in memory, or one
+// select, and once more, if it is kept, to make its trajectory; one at a time is in memory, or one
 // a worker. summary.json counts them by state and reason under "sources".
 Json run_synthesis(const Recipe& recipe, const SynthJob& job);
 
-// Lists and judges the sources, as run_synthesis does first, and makes nothing. Returns the counts by state
-// on rank 0, where `use` gets the judged ledger; the others get null.
+// Lists, reads and selects the sources, as run_synthesis does first, and makes nothing. Returns the counts by
+// state on rank 0, where `use` gets the ledger; the others get null.
 Json plan_synthesis(const Recipe& recipe, const SynthJob& job,
                     const std::function<void(Ledger&)>& use = nullptr);
 

@@ -34,9 +34,9 @@ Kept kept_of(synth::Ledger& ledger) {
       out.dropped.push_back({{"name", base_name(row.source.source)}, {"reason", row.reason}});
       return;
     }
-    auto size_bytes = get<int64_t>(row.facts, "size_bytes", "ledger");
+    auto size_bytes = get<int64_t>(row.read_result, "size_bytes", "ledger");
     for (const auto& d : synth::duplicates_from_json(row.duplicates, "ledger")) size_bytes -= d.size_bytes;
-    const auto signature = get<std::string>(row.facts, "cluster_signature", "ledger");
+    const auto signature = get<std::string>(row.read_result, "cluster_signature", "ledger");
     out.repositories.push_back(
         {row.tree, static_cast<uint64_t>(size_bytes), synth::from_base64(signature, "ledger")});
   });

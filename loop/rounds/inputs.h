@@ -32,8 +32,8 @@ struct Plan {
                      const std::function<void(const synth::Snapshot&)>& use) const;
 };
 
-// The ranks read the repositories of synth.input, [hygiene] judges them (RUN/sources/ledger.db), and rank 0
-// cuts what is left into slices (whole near-duplicate clusters) and writes slices.json and
+// The ranks read the repositories of synth.input, [hygiene] selects among them (RUN/sources/ledger.db), and
+// rank 0 cuts what is left into slices (whole near-duplicate clusters) and writes slices.json and
 // heldout/{dev,test}.jsonl. A repository of which another was found when the run goes on is Error{input}.
 Plan prepare_plan(const Recipe& recipe, const fs::path& run, const Ranks& ranks);
 

@@ -28,7 +28,7 @@ std::string without_stop(std::string text) {
   return text;
 }
 
-// Symbols of the slices that the agent observed before the step.
+// Symbols of the byte spans that the agent observed before the step.
 void gather_readings(const SlotRequest& request, FileFacts& facts) {
   const Trajectory& t = *request.trajectory;
   std::set<std::string> paths;

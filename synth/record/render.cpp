@@ -215,12 +215,12 @@ Segments Renderer::raw_file(int file) const {
   return out;
 }
 
-Segments Renderer::raw_slice(const Body& slice) const {
+Segments Renderer::raw_span(const Body& span) const {
   Segments out;
-  const char* continued = slice.begin > 0 ? " (continued)" : "";
-  add_text(out, "### " + t_.tree[static_cast<size_t>(slice.file)].path + continued + "\n", -1, Kind::text);
-  add_text(out, t_.content(slice.file).substr(slice.begin, slice.end - slice.begin), -1, Kind::text);
-  if (slice.end == t_.tree[static_cast<size_t>(slice.file)].size) add_text(out, "\n\n", -1, Kind::text);
+  const char* continued = span.begin > 0 ? " (continued)" : "";
+  add_text(out, "### " + t_.tree[static_cast<size_t>(span.file)].path + continued + "\n", -1, Kind::text);
+  add_text(out, t_.content(span.file).substr(span.begin, span.end - span.begin), -1, Kind::text);
+  if (span.end == t_.tree[static_cast<size_t>(span.file)].size) add_text(out, "\n\n", -1, Kind::text);
   return out;
 }
 

@@ -29,8 +29,8 @@ class Renderer {
   Segments context_text(Kind kind, const std::string& text) const;
   // raw_repos: one file with its path in front.
   Segments raw_file(int file) const;
-  // A slice of it, as a document that begins with the slice would show it.
-  Segments raw_slice(const Body& slice) const;
+  // A span of it, as a document that begins with the span would show it.
+  Segments raw_span(const Body& span) const;
   int64_t first_delegation() const;  // seq; number of steps if there is none
 
  private:

@@ -130,12 +130,12 @@ class Replay {
     using Type = Body::Type;
     Type wanted = Type::slot;
     if (step.kind == Kind::read || step.kind == Kind::observe || step.kind == Kind::write)
-      wanted = Type::slice;
+      wanted = Type::span;
     if (step.kind == Kind::context || step.kind == Kind::frame) wanted = Type::text;
     if (step.kind == Kind::plan && step.body.type == Type::text) wanted = Type::text;
     if (step.kind == Kind::text || step.body.type != wanted)
       broken("step {} ({}) has a body of the wrong type", step.seq, data::kind_name(step.kind));
-    if (step.body.type == Type::slice) {
+    if (step.body.type == Type::span) {
       check_file(step.body.file, "a slice");
       if (step.body.begin > step.body.end ||
           step.body.end > t_.tree[static_cast<size_t>(step.body.file)].size)

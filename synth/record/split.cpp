@@ -91,7 +91,7 @@ class Splitter {
     if (raw_) {
       for (const Step& step : t_.steps)
         if (step.kind == Kind::write && step.body.file == unit.file)
-          atoms.push_back(renderer_.raw_slice(step.body));
+          atoms.push_back(renderer_.raw_span(step.body));
     } else {
       again = renderer_.as_context(unit.first, unit.first + 1);
       int64_t from = unit.first;

@@ -11,7 +11,7 @@ std::string Trajectory::body_text(const Step& step, bool initial) const {
   switch (step.body.type) {
     case Body::Type::none:
       return "";
-    case Body::Type::slice:
+    case Body::Type::span:
       return content(step.body.file).substr(step.body.begin, step.body.end - step.body.begin);
     case Body::Type::slot: {
       const Slot& slot = slots.at(static_cast<size_t>(step.body.slot));

@@ -1,4 +1,4 @@
-// The trajectory record: one a repository, the only truth. Code appears only as slices of the tree, prose
+// The trajectory record: one a repository, the only truth. Code appears only as byte spans of the tree, prose
 // only as slots. render() turns it into documents; masks, viewer and exports are projections of those.
 #pragma once
 
@@ -55,8 +55,8 @@ struct Agent {
 };
 
 struct Body {
-  enum class Type { none, slice, slot, text } type = Type::none;
-  int file = -1;  // slice of a file's content [begin, end)
+  enum class Type { none, span, slot, text } type = Type::none;
+  int file = -1;  // span of a file's content [begin, end)
   uint64_t begin = 0, end = 0;
   int slot = -1;     // index into slots
   std::string text;  // fixed framing (a template already filled from the tree: paths, tables)

@@ -13,7 +13,7 @@ const char* body_type_name(Body::Type type) {
   switch (type) {
     case Body::Type::none:
       return "none";
-    case Body::Type::slice:
+    case Body::Type::span:
       return "slice";
     case Body::Type::slot:
       return "slot";
@@ -25,7 +25,7 @@ const char* body_type_name(Body::Type type) {
 
 Json body_json(const Body& body) {
   Json out = {{"type", body_type_name(body.type)}};
-  if (body.type == Body::Type::slice) {
+  if (body.type == Body::Type::span) {
     out["file"] = body.file;
     out["begin"] = body.begin;
     out["end"] = body.end;
@@ -41,7 +41,7 @@ Body body_from(const Json& json, const std::string& where) {
   Body body;
   const auto type = get<std::string>(json, "type", where);
   if (type == "slice") {
-    body.type = Body::Type::slice;
+    body.type = Body::Type::span;
     body.file = get<int>(json, "file", where);
     body.begin = get<uint64_t>(json, "begin", where);
     body.end = get<uint64_t>(json, "end", where);

@@ -14,7 +14,7 @@ namespace retrace::synth {
 struct ThoughtPlace {
   int slot = 0;
   int64_t step = 0, write = 0;  // the think step, and the first write after it
-  Body target;                  // the slice that is scored: the front of that write
+  Body target;                  // the byte span that is scored: the front of that write
 };
 
 // Every filled thought that a non-empty write of its agent follows, in document order. The target is cut to

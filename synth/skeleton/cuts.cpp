@@ -109,7 +109,7 @@ bool KnownNames::has(std::string_view name) const {
          std::find(imported.begin(), imported.end(), name) != imported.end();
 }
 
-std::vector<ByteRange> read_slices(const SourceFile& file, const FileStructure& structure,
+std::vector<ByteRange> read_ranges(const SourceFile& file, const FileStructure& structure,
                                    const KnownNames& names, uint64_t budget_bytes, bool* cut) {
   const std::string_view text = file.content;
   *cut = false;

@@ -1,4 +1,4 @@
-// Where files are cut: into Writes at symbol boundaries, and into the slices that a reader needs.
+// Where files are cut: into Writes at symbol boundaries, and into the byte ranges that a reader needs.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ struct KnownNames {
 // What a reader who knows `names` is shown of a file, at most `budget_bytes`: all of it if it is short; else
 // the lines of the symbols in `names`, in file order, neighbours joined; else its first lines. `cut` tells
 // that something was left out.
-std::vector<ByteRange> read_slices(const SourceFile& file, const FileStructure& structure,
+std::vector<ByteRange> read_ranges(const SourceFile& file, const FileStructure& structure,
                                    const KnownNames& names, uint64_t budget_bytes, bool* cut);
 
 }  // namespace retrace::synth

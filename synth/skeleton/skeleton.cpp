@@ -98,10 +98,10 @@ class Simulation {
     step.body.text = std::move(text);
   }
 
-  int64_t add_slice(int agent, Kind kind, int file, ByteRange range, int64_t answers = -1) {
+  int64_t add_span(int agent, Kind kind, int file, ByteRange range, int64_t answers = -1) {
     Step& step = add_step(agent, kind);
     step.answers = answers;
-    step.body.type = Body::Type::slice;
+    step.body.type = Body::Type::span;
     step.body.file = file;
     step.body.begin = range.first;
     step.body.end = range.second;
@@ -118,12 +118,12 @@ class Simulation {
     if (!reads.empty()) {
       add_slot(agent, Kind::think);
       for (const auto& [dependency, range] : reads)
-        add_slice(agent, Kind::observe, dependency, range, add_slice(agent, Kind::read, dependency, range));
+        add_span(agent, Kind::observe, dependency, range, add_span(agent, Kind::read, dependency, range));
     }
     if (!source.content.empty()) add_slot(agent, Kind::think);
     for (const ByteRange& piece :
          write_pieces(source, structure_.files[static_cast<size_t>(file)], options_.write_chunk_bytes))
-      add_slice(agent, Kind::write, file, piece);
+      add_span(agent, Kind::write, file, piece);
   }
 
   // Dependencies that exist already, the most used first, until the budget is spent; shown in writing order.
@@ -155,19 +155,19 @@ class Simulation {
       const SourceFile& source = snapshot_.files[static_cast<size_t>(to)];
       if (source.content.empty()) continue;
       bool cut = false;
-      const auto slices =
-          read_slices(source, structure_.files[static_cast<size_t>(to)], {own, w.edge->names}, left, &cut);
-      if (slices.empty())
+      const auto ranges =
+          read_ranges(source, structure_.files[static_cast<size_t>(to)], {own, w.edge->names}, left, &cut);
+      if (ranges.empty())
         ++t_.skeleton.reads_left_out;
       else
         t_.skeleton.reads_cut += cut;
-      for (const ByteRange& range : slices) {
+      for (const ByteRange& range : ranges) {
         left -= range.second - range.first;
         chosen[place(to)].emplace_back(to, range);
       }
     }
     std::vector<std::pair<int, ByteRange>> out;
-    for (auto& [where, slices] : chosen) out.insert(out.end(), slices.begin(), slices.end());
+    for (auto& [where, ranges] : chosen) out.insert(out.end(), ranges.begin(), ranges.end());
     return out;
   }
 

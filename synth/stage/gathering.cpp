@@ -14,11 +14,11 @@ namespace retrace::synth {
 
 namespace {
 
-constexpr size_t kReadTogether = 64;                   // repositories in an order to read
-constexpr int64_t kReadOrderBytes = int64_t{4} << 20;  // of JSONL lines, in such an order
-constexpr size_t kNamed = 100;                         // failures, and duplicates, that a summary names
+constexpr size_t kReadTogether = 64;                  // repositories in an item to read
+constexpr int64_t kReadItemBytes = int64_t{4} << 20;  // of JSONL lines, in such an item
+constexpr size_t kNamed = 100;                        // failures, and duplicates, that a summary names
 
-std::string basis_of(const SynthJob& job, const FactsWanted& wanted) {
+std::string basis_of(const SynthJob& job, const ReadResultOptions& wanted) {
   const SnapshotOptions& o = job.reading;
   std::string text =
       fmt::format("{} {} {} {} {} {} {} {} {}", kSynthCode, o.max_file_bytes, o.max_repository_bytes,
@@ -49,25 +49,34 @@ Gathering::Gathering(const Recipe& recipe, const SynthJob& job, std::string key)
                                   h.duplicate_files, h.file_jaccard));
 }
 
-void Gathering::run(const std::function<void()>& then) {
-  first_rank_does(job_.ranks, key_ + "listed", timeout_s_, [&] { list(); });
-  const Orders orders(items_ / "read");
-  orders.share(
+void Gathering::list() {
+  first_rank_does(job_.ranks, key_ + "listed", timeout_s_, [&] {
+    list_sources();
+    write_read_queue();
+  });
+}
+
+void Gathering::read() {
+  const WorkQueue queue(items_ / "read");
+  queue.share(
       job_.ranks, key_ + "read/", "reading repositories", "groups",
-      [&](const Order& order) { return fs::exists(facts_file(order)); }, 1,
-      [&](size_t, const Order& order, const auto& tick, const auto&) { read(order, tick); });
+      [&](const WorkItem& item) { return fs::exists(result_file(item)); }, 1,
+      [&](size_t, const WorkItem& item, const auto& tick, const auto&) { read_item(item, tick); });
   meet(job_.ranks, key_ + "all-read", timeout_s_);
+}
+
+void Gathering::select(const std::function<void()>& then) {
   first_rank_does(job_.ranks, key_ + "judged", timeout_s_, [&] {
-    record(orders);
-    if (!job_.slice && !ledger_->is_judged(rules_)) judge_all();
+    record_results();
+    if (!job_.slice && !ledger_->is_selected(rules_)) select_all();
     fs::remove_all(items_ / "facts");
     fs::remove_all(items_ / "read");
     then();
   });
 }
 
-fs::path Gathering::facts_file(const Order& order) const {
-  return items_ / "facts" / (order.name + ".jsonl");
+fs::path Gathering::result_file(const WorkItem& item) const {
+  return items_ / "facts" / (item.name + ".jsonl");
 }
 
 Snapshot Gathering::read_source(const SourceRef& source) {
@@ -75,6 +84,7 @@ Snapshot Gathering::read_source(const SourceRef& source) {
 }
 
 Snapshot Gathering::take(const SourceRef& source, const std::string& tree, const Json& duplicates) {
+  const std::lock_guard lock(taking_);
   Snapshot snapshot = read_source(source);
   if (snapshot.tree_hash != tree && job_.slice) throw changed_since_the_cut(source);
   if (snapshot.tree_hash != tree)
@@ -84,7 +94,7 @@ Snapshot Gathering::take(const SourceRef& source, const std::string& tree, const
   return snapshot;
 }
 
-void Gathering::list() {
+void Gathering::list_sources() {
   make_folders(job_.out);
   ledger_ = std::make_unique<Ledger>(job_.out / "ledger.db", basis_);
   Progress progress("listing repositories", 0, "repositories");
@@ -100,15 +110,18 @@ void Gathering::list() {
     job_.list(add);
   ledger_->end_listing();
   if (job_.slice) job_.slice([&](const LedgerRow& row) { ledger_->record(row); });
-  OrderWriter writer(items_ / "read");
-  Order order;
+}
+
+void Gathering::write_read_queue() {
+  WorkQueueWriter writer(items_ / "read");
+  WorkItem item;
   std::string names;
   int64_t size_bytes = 0;
   const auto finish = [&] {
-    if (order.sources.empty()) return;
-    order.name = sha256_hex(basis_ + names);
-    writer.add(order);
-    order = {};
+    if (item.sources.empty()) return;
+    item.name = sha256_hex(basis_ + names);
+    writer.add(item);
+    item = {};
     names.clear();
     size_bytes = 0;
   };
@@ -116,33 +129,33 @@ void Gathering::list() {
     if (row.state != "listed") return;
     names += row.source.source + "\n" + row.source.stamp + "\n";
     size_bytes += row.source.size_bytes;
-    order.sources.push_back(row.source);
-    if (order.sources.size() >= kReadTogether || size_bytes >= kReadOrderBytes) finish();
+    item.sources.push_back(row.source);
+    if (item.sources.size() >= kReadTogether || size_bytes >= kReadItemBytes) finish();
   });
   finish();
   writer.finish();
 }
 
-void Gathering::read(const Order& order, const std::function<void()>& tick) {
+void Gathering::read_item(const WorkItem& item, const std::function<void()>& tick) {
   std::string lines;
-  for (const SourceRef& source : order.sources) {
+  for (const SourceRef& source : item.sources) {
     tick();
     const auto take = [&](const SourceRef& s) { return read_source(s); };
-    lines += facts_line(read_facts(source, take, wanted_)) + "\n";
+    lines += read_result_line(try_read(source, take, wanted_)) + "\n";
   }
   make_folders(items_ / "facts");
-  publish_file(facts_file(order), lines);
+  publish_file(result_file(item), lines);
 }
 
-// The facts that the ranks found, into the ledger.
-void Gathering::record(const Orders& orders) {
-  orders.each([&](const Order& order) {
-    const std::string text = read_file(facts_file(order)), where = "facts " + order.name;
+// What the ranks found, into the ledger.
+void Gathering::record_results() {
+  WorkQueue(items_ / "read").each([&](const WorkItem& item) {
+    const std::string text = read_file(result_file(item)), where = "facts " + item.name;
     size_t begin = 0;
-    for (const SourceRef& source : order.sources) {
+    for (const SourceRef& source : item.sources) {
       const size_t end = std::min(text.find('\n', begin), text.size());
       const LedgerRow row =
-          facts_from_line(source, text.substr(std::min(begin, end), end - std::min(begin, end)), where);
+          read_result_from_line(source, text.substr(std::min(begin, end), end - std::min(begin, end)), where);
       if (row.state == "failed")
         warn("{} is left out: {}", fs::path(source.source).filename().string(), row.reason);
       ledger_->record(row);
@@ -152,19 +165,19 @@ void Gathering::record(const Orders& orders) {
   ledger_->flush();
 }
 
-void Gathering::judge_all() {
-  Judge judge(wanted_.hygiene, items_ / "judge.db", *ledger_);
+void Gathering::select_all() {
+  RepositorySelection selection(wanted_.hygiene, items_ / "judge.db", *ledger_);
   ledger_->each([&](const LedgerRow& row) {
     if (row.state == "failed" || row.state == "listed") return;
     throw_if_stopped();
-    const Judge::Verdict verdict = judge.judge(row);
-    const std::string state = verdict.reason.empty() ? "planned" : "dropped";
-    if (row.state != state || row.reason != verdict.reason)
-      ledger_->set_state(row.source.place, state, verdict.reason);
-    const Json duplicates = verdict.duplicates.empty() ? Json() : to_json(verdict.duplicates);
+    const RepositorySelection::Decision decision = selection.decide(row);
+    const std::string state = decision.reason.empty() ? "planned" : "dropped";
+    if (row.state != state || row.reason != decision.reason)
+      ledger_->set_state(row.source.place, state, decision.reason);
+    const Json duplicates = decision.duplicates.empty() ? Json() : to_json(decision.duplicates);
     if (row.duplicates != duplicates) ledger_->set_duplicates(row.source.source, duplicates);
   });
-  ledger_->judged(rules_);
+  ledger_->mark_selected(rules_);
   remove_file(items_ / "judge.db");
   remove_file(items_ / "judge.db.files");
 }
@@ -184,17 +197,17 @@ Json source_counts(Ledger& ledger) {
         failed.push_back(fs::path(row.source.source).filename().string());
       return;
     }
-    for (const auto& [reason, count] : row.facts.at("dropped_files").items())
+    for (const auto& [reason, count] : row.read_result.at("dropped_files").items())
       dropped_files[reason] += count.get<int64_t>();
     if (row.state == "dropped") {
       ++dropped[row.reason];
       return;
     }
     ++n_kept;
-    ++licences[get<std::string>(row.facts, "licence", "ledger")];
-    for (const auto& [language, bytes] : row.facts.at("languages").items())
+    ++licences[get<std::string>(row.read_result, "licence", "ledger")];
+    for (const auto& [language, bytes] : row.read_result.at("languages").items())
       languages[language] += bytes.get<int64_t>();
-    const auto origin = get<std::string>(row.facts, "origin", "ledger");
+    const auto origin = get<std::string>(row.read_result, "origin", "ledger");
     for (const DuplicateFile& d : duplicates_from_json(row.duplicates, "ledger")) {
       ++dropped_files[d.reason()];
       languages[d.language] -= d.size_bytes;

@@ -1,15 +1,16 @@
-// The first half of a synthesis stage: sources are listed, read and judged into out/ledger.db. Ranks share
-// the reading; rank 0 alone holds the ledger. Each step can be killed and is gone on with.
+// The first half of a synthesis stage: sources are listed, read and selected into out/ledger.db. Ranks share
+// the reading; rank 0 alone holds the ledger. Each step can be killed and resumed.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "synth/config.h"
-#include "synth/stage/facts.h"
 #include "synth/stage/job.h"
 #include "synth/stage/ledger.h"
-#include "synth/stage/work_orders.h"
+#include "synth/stage/read_result.h"
+#include "synth/stage/work_queue.h"
 
 namespace retrace::synth {
 
@@ -18,24 +19,30 @@ class Gathering {
   // `key` begins the coordinator's keys of this gathering: one for each in a job.
   Gathering(const Recipe& recipe, const SynthJob& job, std::string key);
 
-  // Every rank calls this. Rank 0 ends it with `then`, while the others wait.
-  void run(const std::function<void()>& then);
-  Ledger& ledger() { return *ledger_; }  // of rank 0, after run()
-  // A repository as it was read and judged: without duplicate files. Error where it is not the tree any more.
+  // Every rank calls these three in this sequence; each ends when all ranks have reached its end. Rank 0 ends
+  // select() with `then`, while the others wait.
+  void list();
+  void read();
+  void select(const std::function<void()>& then);
+  Ledger& ledger() { return *ledger_; }  // of rank 0, after list()
+  // A repository as it was read and selected, from any thread: without duplicate files. Error where it is not
+  // the tree any more.
   Snapshot take(const SourceRef& source, const std::string& tree, const Json& duplicates);
 
  private:
-  void list();
-  void read(const Order& order, const std::function<void()>& tick);
-  void record(const Orders& orders);
-  void judge_all();
+  void list_sources();
+  void write_read_queue();
+  void read_item(const WorkItem& item, const std::function<void()>& tick);
+  void record_results();
+  void select_all();
   Snapshot read_source(const SourceRef& source);
-  std::filesystem::path facts_file(const Order& order) const;
+  std::filesystem::path result_file(const WorkItem& item) const;
 
   const SynthJob& job_;
-  FactsWanted wanted_;
+  ReadResultOptions wanted_;
   SnapshotOptions reading_;
   SourceReader reader_;
+  std::mutex taking_;
   std::filesystem::path items_;
   std::string basis_, rules_, key_;
   double timeout_s_;

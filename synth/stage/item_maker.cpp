@@ -72,15 +72,26 @@ Json ItemMaker::models() const {
 
 MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& tick,
                          const std::function<void(double)>& part) {
+  MadeItem item;
+  Trajectory& t = item.trajectory;
   const Structure structure = analyse(snapshot);
+  t = skeleton_of(snapshot, structure);
+  models_.open_item(snapshot.tree_hash, tick);
+  show_progress(t, part);
+  fill_slots(t, snapshot, structure, *generator_, options_.seed);
+  const Json searched = search(item, snapshot, structure, tick);
+  generator_->settled = nullptr;
+  finish(item, snapshot, searched);
+  return item;
+}
+
+Trajectory ItemMaker::skeleton_of(const Snapshot& snapshot, const Structure& structure) const {
   SimulateOptions simulation;
   simulation.read_budget_bytes = static_cast<uint64_t>(config_.read_budget_kib) << 10;
   simulation.write_chunk_bytes = static_cast<uint64_t>(config_.write_chunk_kib) << 10;
   simulation.round = job_.round;
   simulation.fold = job_.fold;
-  MadeItem item;
-  Trajectory& t = item.trajectory;
-  t = simulate(snapshot, structure, simulation);
+  Trajectory t = simulate(snapshot, structure, simulation);
   t.made_by = {{"code", kSynthCode},
                {"recipe", recipe_hash_},
                {"generator", generator_->name()},
@@ -88,30 +99,37 @@ MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& 
                {"weights", scorer_ ? weights_name_ : ""},
                {"preset", scorer_ ? options_.config.preset : "none"},
                {"seed", options_.seed}};
-  models_.open_item(snapshot.tree_hash, tick);
-  int64_t texts = 0, all_texts = std::ssize(t.slots);
+  return t;
+}
+
+void ItemMaker::show_progress(const Trajectory& t, const std::function<void(double)>& part) {
+  int64_t all_texts = std::ssize(t.slots);
   if (scorer_) all_texts += candidates_of(t, options_.config);
-  generator_->settled = [&] {
+  generator_->settled = [&part, texts = int64_t{0}, all_texts]() mutable {
     part(std::min(1.0, static_cast<double>(++texts) / static_cast<double>(all_texts)));
   };
-  fill_slots(t, snapshot, structure, *generator_, options_.seed);
-  Json search = empty_search_summary();
-  if (scorer_) {
-    options_.tick = tick;
-    SearchResult result = search_thoughts(t, snapshot, structure, *generator_, *scorer_, judge_, options_);
-    for (const std::string& line : result.candidates) item.candidates += line + "\n";
-    search = std::move(result.summary);
-  }
-  generator_->settled = nullptr;
+}
+
+Json ItemMaker::search(MadeItem& item, const Snapshot& snapshot, const Structure& structure,
+                       const std::function<void()>& tick) {
+  if (!scorer_) return empty_search_summary();
+  options_.tick = tick;
+  SearchResult result =
+      search_thoughts(item.trajectory, snapshot, structure, *generator_, *scorer_, judge_, options_);
+  for (const std::string& line : result.candidates) item.candidates += line + "\n";
+  return std::move(result.summary);
+}
+
+void ItemMaker::finish(MadeItem& item, const Snapshot& snapshot, const Json& searched) {
+  Trajectory& t = item.trajectory;
   const int64_t contaminated = job_.contamination ? drop_contaminated(t, *job_.contamination) : 0;
-  item.summary = item_summary(t, snapshot, search);
+  item.summary = item_summary(t, snapshot, searched);
   if (contaminated > 0) item.summary["dropped"]["contaminated_thoughts"] = contaminated;
   if (const Json asked = models_.close_item(); !asked.is_null()) {
     t.made_by["evidence_root"] = asked.at("evidence_root");
     t.rev = make_rev(t);
     item.summary["asked"] = asked.at("counts");
   }
-  return item;
 }
 
 int64_t drop_contaminated(Trajectory& t, const Contamination& contamination) {

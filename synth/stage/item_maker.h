@@ -51,6 +51,14 @@ class ItemMaker {
   bool is_slow() { return searches() || models_.generator() != nullptr; }
 
  private:
+  Trajectory skeleton_of(const Snapshot& snapshot, const Structure& structure) const;
+  void show_progress(const Trajectory& t, const std::function<void(double)>& part);
+  // The summary of the search; chosen thoughts and candidates go into the item.
+  Json search(MadeItem& item, const Snapshot& snapshot, const Structure& structure,
+              const std::function<void()>& tick);
+  // Drops contaminated prose, sums up and closes the evidence.
+  void finish(MadeItem& item, const Snapshot& snapshot, const Json& searched);
+
   const SynthJob& job_;
   SynthConfig config_;
   std::unique_ptr<Generator> template_;

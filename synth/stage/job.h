@@ -30,8 +30,8 @@ struct SynthJob {
   std::filesystem::path out;
   int round = 1;
   // The sources, in one of two ways; rank 0 asks. `list` names every one once or more, in any order: they are
-  // read, and judged by [hygiene]. `slice` names those of a run's slice, with what was found and decided when
-  // the slices were cut (state "planned"): they are judged already.
+  // read, and selected by [hygiene]. `slice` names those of a run's slice, with what was found and decided
+  // when the slices were cut (state "planned"): they are selected already.
   std::function<void(const UseSource&)> list;
   std::function<void(const std::function<void(const LedgerRow&)>&)> slice;
   SnapshotOptions reading;

@@ -38,9 +38,9 @@ struct Ledger::State {
     put.bind(1, std::string_view(key)).bind(2, value).run();
   }
 
-  void changed(bool facts_too = true) {
-    if (facts_too && !dirty) set_meta("judged", "");
-    dirty = dirty || facts_too;
+  void changed(bool results_too = true) {
+    if (results_too && !dirty) set_meta("judged", "");
+    dirty = dirty || results_too;
     if (++changes >= kChangesPerCommit) commit();
   }
 
@@ -179,8 +179,8 @@ void Ledger::each(const std::function<void(const LedgerRow&)>& use) {
       row.state = select.text(6);
       row.reason = select.text(7);
       row.tree = select.text(8);
-      const std::string facts = select.text(9);
-      if (!facts.empty()) row.facts = parse_json(facts, "ledger");
+      const std::string read_result = select.text(9);
+      if (!read_result.empty()) row.read_result = parse_json(read_result, "ledger");
       row.signature = select.text(10);
       const std::string duplicates = select.text(11);
       if (!duplicates.empty()) row.duplicates = parse_json(duplicates, "ledger");
@@ -213,7 +213,7 @@ void Ledger::record(const LedgerRow& row) {
   put.bind(1, row.state)
       .bind(2, row.reason)
       .bind(3, row.tree)
-      .bind(4, row.facts.is_null() ? std::string() : to_text(row.facts))
+      .bind(4, row.read_result.is_null() ? std::string() : to_text(row.read_result))
       .bind_blob(5, row.signature)
       .bind(6, row.source.place)
       .run();
@@ -260,11 +260,11 @@ std::map<std::string, int64_t> Ledger::counts() {
   return counts;
 }
 
-bool Ledger::is_judged(const std::string& rules) {
+bool Ledger::is_selected(const std::string& rules) {
   return state_->meta("judged") == rules;
 }
 
-void Ledger::judged(const std::string& rules) {
+void Ledger::mark_selected(const std::string& rules) {
   state_->begin();
   state_->set_meta("judged", rules);
   state_->dirty = false;

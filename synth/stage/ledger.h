@@ -1,8 +1,8 @@
 // The ledger of a synthesis stage: every repository that the input names exactly once, with its state. Rank 0
-// alone opens it; the other ranks get their work from order files (synth/stage/work_orders.h).
+// alone opens it; the other ranks get their work from a queue (synth/stage/work_queue.h).
 //
 //   listed   named by the input, not read yet, or changed since
-//   planned  read and judged worth having: its trajectory is to be made
+//   planned  read and selected: its trajectory is to be made
 //   done     its trajectory is published
 //   dropped  a filter refused it (reason)      failed   it cannot be read (reason)
 #pragma once
@@ -24,7 +24,7 @@ struct LedgerRow {
   SourceRef source;
   std::string state, reason;
   std::string tree;       // hash of the redacted tree, "" before it was read
-  Json facts;             // what synth/stage/facts.h says of it; null before it was read
+  Json read_result;       // what synth/stage/read_result.h says of it; null before it was read
   std::string signature;  // MinHash, packed; "" if the repository is too short for one
   Json files;       // its files that can be duplicates (synth/hygiene/duplicate_files.h); null for none.
                     // each() leaves it out
@@ -33,7 +33,7 @@ struct LedgerRow {
 
 class Ledger {
  public:
-  // `basis` names all that decides how a source is read and judged; rows made under another basis are read
+  // `basis` names all that decides how a source is read and selected; rows made under another basis are read
   // anew. Error{corrupt} if the file is no ledger of this version.
   Ledger(const std::filesystem::path& file, const std::string& basis);
   ~Ledger();
@@ -51,9 +51,9 @@ class Ledger {
   Json files_of(const std::string& source);
   std::map<std::string, int64_t> counts();  // by state
 
-  // Whether anything changed since judged(rules) was last called with the same rules.
-  bool is_judged(const std::string& rules);
-  void judged(const std::string& rules);
+  // Whether anything changed since mark_selected(rules) was last called with the same rules.
+  bool is_selected(const std::string& rules);
+  void mark_selected(const std::string& rules);
 
   // Changes are durable after flush() (or destruction), and after every thousand or so of them.
   void record(const LedgerRow& row);

@@ -79,7 +79,7 @@ bool licence_allowed(const std::string& licence, const std::vector<std::string>&
   return allowed.empty() || Expression(licence, allowed).allowed();
 }
 
-struct Judge::State {
+struct RepositorySelection::State {
   State(HygieneConfig c, const fs::path& scratch, Ledger& l)
       : config(std::move(c)), ledger(l), db(without_old(scratch), Database::Mode::scratch) {
     db.exec(
@@ -118,18 +118,18 @@ struct Judge::State {
   Database db;
   std::unique_ptr<Statement> add_tree, add_kept, find_kept;
   std::unique_ptr<BandIndex> bands;
-  std::unique_ptr<DuplicateFiles> files;  // null: files are not judged
+  std::unique_ptr<DuplicateFiles> files;  // null: duplicates among files are kept
   int64_t n_kept = 0;
 };
 
-Judge::Judge(const HygieneConfig& config, const fs::path& scratch, Ledger& ledger)
+RepositorySelection::RepositorySelection(const HygieneConfig& config, const fs::path& scratch, Ledger& ledger)
     : state_(std::make_unique<State>(config, scratch, ledger)) {}
-Judge::~Judge() = default;
+RepositorySelection::~RepositorySelection() = default;
 
-Judge::Verdict Judge::judge(const LedgerRow& row) {
+RepositorySelection::Decision RepositorySelection::decide(const LedgerRow& row) {
   State& s = *state_;
-  if (get<int64_t>(row.facts, "files", "ledger") == 0) return {"empty_repository", {}};
-  if (!licence_allowed(get<std::string>(row.facts, "licence", "ledger"), s.config.licences))
+  if (get<int64_t>(row.read_result, "files", "ledger") == 0) return {"empty_repository", {}};
+  if (!licence_allowed(get<std::string>(row.read_result, "licence", "ledger"), s.config.licences))
     return {"licence", {}};
   s.add_tree->bind(1, row.tree);
   const bool is_new = s.add_tree->step();
@@ -137,14 +137,14 @@ Judge::Verdict Judge::judge(const LedgerRow& row) {
   if (!is_new) return {"duplicate_repository", {}};
   if (s.config.near_duplicates == "drop" && s.is_near_duplicate(row.signature))
     return {"near_duplicate_repository", {}};
-  Verdict verdict;
+  Decision decision;
   if (s.files) {
-    const auto facts = file_signatures_from_json(s.ledger.files_of(row.source.source), "ledger");
-    verdict.duplicates = s.files->find(get<std::string>(row.facts, "origin", "ledger"), facts);
-    if (!facts.empty() && verdict.duplicates.size() == facts.size()) return {"duplicate_files", {}};
+    const auto files = file_signatures_from_json(s.ledger.files_of(row.source.source), "ledger");
+    decision.duplicates = s.files->find(get<std::string>(row.read_result, "origin", "ledger"), files);
+    if (!files.empty() && decision.duplicates.size() == files.size()) return {"duplicate_files", {}};
   }
   s.keep(row);
-  return verdict;
+  return decision;
 }
 
 }  // namespace retrace::synth

@@ -1,5 +1,5 @@
-// Which of the repositories that were read are worth having, decided one after the other in the ledger's
-// order, so that of several that equal one another the first stays.
+// Admission by [hygiene]: which of the repositories that were read are kept, decided one after the other in
+// the ledger's order, so that of several that equal one another the first stays.
 #pragma once
 
 #include <filesystem>
@@ -13,20 +13,20 @@
 
 namespace retrace::synth {
 
-class Judge {
+class RepositorySelection {
  public:
   // What it must remember of earlier repositories lies in databases that are made anew: `scratch`, and
   // beside it scratch.files.
-  Judge(const HygieneConfig& config, const std::filesystem::path& scratch, Ledger& ledger);
-  ~Judge();
+  RepositorySelection(const HygieneConfig& config, const std::filesystem::path& scratch, Ledger& ledger);
+  ~RepositorySelection();
   // The reason is "" or empty_repository, licence, duplicate_repository, near_duplicate_repository, or
   // duplicate_files where every file that counts stands in earlier repositories. `duplicates`: what is left
   // out of a repository that is kept.
-  struct Verdict {
+  struct Decision {
     std::string reason;
     std::vector<DuplicateFile> duplicates;
   };
-  Verdict judge(const LedgerRow& row);
+  Decision decide(const LedgerRow& row);
 
  private:
   struct State;

@@ -21,7 +21,7 @@ std::string shown(const ImportSite& site) {
 Structure analyse(const Snapshot& snapshot, const AnalyseOptions& options) {
   Structure structure;
   structure.files.resize(snapshot.files.size());
-  AllFacts facts(snapshot.files.size());
+  AllExtracted extracted(snapshot.files.size());
   for (size_t i = 0; i < snapshot.files.size(); ++i) {
     const SourceFile& source = snapshot.files[i];
     FileStructure& file = structure.files[i];
@@ -30,17 +30,17 @@ Structure analyse(const Snapshot& snapshot, const AnalyseOptions& options) {
     file.parsed = true;
     file.has_errors = tree.has_errors();
     find_symbols(tree, source.language, &file);
-    facts[i] = extract_imports(tree, source.language);
-    for (const auto& site : facts[i].imports) file.imports.push_back(shown(site));
+    extracted[i] = extract_imports(tree, source.language);
+    for (const auto& site : extracted[i].imports) file.imports.push_back(shown(site));
   }
   const FileIndex index(snapshot);
   EdgeSink sink;
-  resolve_python(index, facts, &sink);
-  resolve_c(index, facts, &sink);
-  resolve_javascript(index, facts, &sink);
-  resolve_go(index, facts, &sink);
-  resolve_java(index, facts, &sink);
-  resolve_rust(index, facts, &sink);
+  resolve_python(index, extracted, &sink);
+  resolve_c(index, extracted, &sink);
+  resolve_javascript(index, extracted, &sink);
+  resolve_go(index, extracted, &sink);
+  resolve_java(index, extracted, &sink);
+  resolve_rust(index, extracted, &sink);
   sink.finish(&structure);
   std::vector<OrderNode> nodes;
   for (const auto& file : snapshot.files) nodes.push_back({role_of(file.path, file.language), file.path});

@@ -146,8 +146,8 @@ class StepsWriter {
     const bool approach = s.kind == Kind::plan && s.body.type == Body::Type::slot;
     std::string out =
         fmt::format("<h3><span class=\"role\">{}</span>", approach ? "Approach" : step_title(s.kind));
-    const bool slice = s.body.type == Body::Type::slice;
-    if (slice) {
+    const bool span = s.body.type == Body::Type::span;
+    if (span) {
       out += " " + file_link(t_, s.body.file);
       const TreeFile& file = t_.tree[static_cast<size_t>(s.body.file)];
       if (s.body.begin != 0 || s.body.end != file.size)

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/files/files.h"
-#include "synth/stage/facts.h"
+#include "synth/stage/read_result.h"
 #include "tests/synth/record_testing.h"
 
 namespace retrace::synth::handmade {
@@ -35,7 +35,7 @@ void slice_of_snapshots(SynthJob* job, const std::vector<Snapshot>& snapshots, s
   job->take = taker(snapshots);
   job->slice = [&snapshots, sources = sources_of(snapshots, which)](const auto& use) {
     for (const SourceRef& source : sources)
-      use(facts_of(source, snapshots.at(static_cast<size_t>(source.at))));
+      use(read_result_of(source, snapshots.at(static_cast<size_t>(source.at))));
   };
 }
 

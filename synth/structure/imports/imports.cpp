@@ -7,16 +7,16 @@
 
 namespace retrace::synth {
 
-ImportFacts extract_imports(const SyntaxTree& tree, std::string_view language) {
-  ImportFacts facts;
-  if (language == "python") extract_python(tree, &facts);
-  if (language == "c" || language == "cpp") extract_c(tree, &facts);
+ExtractedImports extract_imports(const SyntaxTree& tree, std::string_view language) {
+  ExtractedImports extracted;
+  if (language == "python") extract_python(tree, &extracted);
+  if (language == "c" || language == "cpp") extract_c(tree, &extracted);
   if (language == "javascript" || language == "typescript" || language == "tsx")
-    extract_javascript(tree, &facts);
-  if (language == "go") extract_go(tree, &facts);
-  if (language == "java") extract_java(tree, &facts);
-  if (language == "rust") extract_rust(tree, &facts);
-  return facts;
+    extract_javascript(tree, &extracted);
+  if (language == "go") extract_go(tree, &extracted);
+  if (language == "java") extract_java(tree, &extracted);
+  if (language == "rust") extract_rust(tree, &extracted);
+  return extracted;
 }
 
 FileIndex::FileIndex(const Snapshot& snapshot) : snapshot_(snapshot) {
@@ -92,14 +92,14 @@ void EdgeSink::finish(Structure* structure) {
   structure->unresolved_imports = n_unresolved_;
 }
 
-void link_same_package(const FileIndex& index, const AllFacts& facts, const std::vector<int>& package,
+void link_same_package(const FileIndex& index, const AllExtracted& extracted, const std::vector<int>& package,
                        EdgeSink* sink) {
   constexpr size_t kMaxDeclarers = 4;  // beyond that a name ("main", build variants) says nothing
   std::map<std::string_view, std::vector<int>> declares;
   for (int file : package)
-    for (const auto& name : facts[static_cast<size_t>(file)].declared) declares[name].push_back(file);
+    for (const auto& name : extracted[static_cast<size_t>(file)].declared) declares[name].push_back(file);
   for (int user : package)
-    for (const auto& name : facts[static_cast<size_t>(user)].identifiers) {
+    for (const auto& name : extracted[static_cast<size_t>(user)].identifiers) {
       const auto found = declares.find(name);
       if (found == declares.end() || found->second.size() > kMaxDeclarers || name == "_" || name == "init")
         continue;

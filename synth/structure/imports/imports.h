@@ -23,7 +23,7 @@ struct ImportSite {
   std::string inside;  // rust: the inline modules around it; mod: the path attribute; java: static or ""
 };
 
-struct ImportFacts {
+struct ExtractedImports {
   std::vector<ImportSite> imports;
   std::string package;                // go, java
   std::vector<std::string> declared;  // top-level names: go and java resolve same-package uses through them
@@ -33,13 +33,13 @@ struct ImportFacts {
       qualified;  // java: names with their package written out, and their line
 };
 
-ImportFacts extract_imports(const SyntaxTree& tree, std::string_view language);
-void extract_python(const SyntaxTree& tree, ImportFacts* facts);
-void extract_c(const SyntaxTree& tree, ImportFacts* facts);
-void extract_javascript(const SyntaxTree& tree, ImportFacts* facts);
-void extract_go(const SyntaxTree& tree, ImportFacts* facts);
-void extract_java(const SyntaxTree& tree, ImportFacts* facts);
-void extract_rust(const SyntaxTree& tree, ImportFacts* facts);
+ExtractedImports extract_imports(const SyntaxTree& tree, std::string_view language);
+void extract_python(const SyntaxTree& tree, ExtractedImports* extracted);
+void extract_c(const SyntaxTree& tree, ExtractedImports* extracted);
+void extract_javascript(const SyntaxTree& tree, ExtractedImports* extracted);
+void extract_go(const SyntaxTree& tree, ExtractedImports* extracted);
+void extract_java(const SyntaxTree& tree, ExtractedImports* extracted);
+void extract_rust(const SyntaxTree& tree, ExtractedImports* extracted);
 
 // The tree by path.
 class FileIndex {
@@ -79,15 +79,15 @@ class EdgeSink {
 };
 
 // Each resolves the files of its language.
-using AllFacts = std::vector<ImportFacts>;  // parallel to Snapshot::files
-void resolve_python(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
-void resolve_c(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
-void resolve_javascript(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
-void resolve_go(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
-void resolve_java(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
-void resolve_rust(const FileIndex& index, const AllFacts& facts, EdgeSink* sink);
+using AllExtracted = std::vector<ExtractedImports>;  // parallel to Snapshot::files
+void resolve_python(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink);
+void resolve_c(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink);
+void resolve_javascript(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink);
+void resolve_go(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink);
+void resolve_java(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink);
+void resolve_rust(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink);
 // Go: a file that uses a name which another file of its package declares.
-void link_same_package(const FileIndex& index, const AllFacts& facts, const std::vector<int>& package,
+void link_same_package(const FileIndex& index, const AllExtracted& extracted, const std::vector<int>& package,
                        EdgeSink* sink);
 
 bool is_python_standard_module(std::string_view top_name);

@@ -140,7 +140,7 @@ class IncludeResolver {
 
 }  // namespace
 
-void extract_c(const SyntaxTree& tree, ImportFacts* facts) {
+void extract_c(const SyntaxTree& tree, ExtractedImports* extracted) {
   Mentions mentions(tree.text(), {"include"});
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>&) {
     if (!mentions.in(node)) return false;
@@ -152,18 +152,18 @@ void extract_c(const SyntaxTree& tree, ImportFacts* facts) {
     site.form = is(path, "string_literal") ? "quoted" : is(path, "system_lib_string") ? "angled" : "macro";
     if (site.form != "macro" && site.target.size() >= 2)
       site.target = site.target.substr(1, site.target.size() - 2);
-    if (!site.target.empty()) facts->imports.push_back(std::move(site));
+    if (!site.target.empty()) extracted->imports.push_back(std::move(site));
     return false;
   });
 }
 
-void resolve_c(const FileIndex& index, const AllFacts& facts, EdgeSink* sink) {
+void resolve_c(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink) {
   IncludeResolver resolver(index, sink);
-  for (size_t i = 0; i < facts.size(); ++i) {
+  for (size_t i = 0; i < extracted.size(); ++i) {
     const int file = static_cast<int>(i);
     const std::string& language = index.file(file).language;
     if (language != "c" && language != "cpp") continue;
-    for (const auto& site : facts[i].imports) resolver.resolve(file, site);
+    for (const auto& site : extracted[i].imports) resolver.resolve(file, site);
     resolver.link_stem(file);
   }
 }

@@ -157,11 +157,12 @@ bool is_top_level(const std::vector<TSNode>& ancestors) {
 
 // The files an import of this folder brings: its package, without tests and stray files of another name (a
 // generator in `package main`).
-std::vector<int> package_files(const FileIndex& index, const AllFacts& facts, const std::string& folder) {
+std::vector<int> package_files(const FileIndex& index, const AllExtracted& extracted,
+                               const std::string& folder) {
   std::map<std::string, std::vector<int>> by_name;
   for (int file : index.in_folder(folder))
     if (index.file(file).language == "go" && !is_test_file(index.file(file).path))
-      by_name[facts[static_cast<size_t>(file)].package].push_back(file);
+      by_name[extracted[static_cast<size_t>(file)].package].push_back(file);
   if (by_name.size() > 1) by_name.erase("main");
   size_t most = 0;
   for (const auto& [name, files] : by_name) most = std::max(most, files.size());
@@ -172,7 +173,7 @@ std::vector<int> package_files(const FileIndex& index, const AllFacts& facts, co
 
 }  // namespace
 
-void extract_go(const SyntaxTree& tree, ImportFacts* facts) {
+void extract_go(const SyntaxTree& tree, ExtractedImports* extracted) {
   const std::string_view text = tree.text();
   Locals locals(text);
   std::unordered_set<std::string_view> used;
@@ -180,7 +181,7 @@ void extract_go(const SyntaxTree& tree, ImportFacts* facts) {
     if (!ts_node_is_named(node)) return false;
     const std::string_view type = node_type(node);
     if (type == "package_clause") {
-      facts->package = std::string(node_text(ts_node_named_child(node, 0), text));
+      extracted->package = std::string(node_text(ts_node_named_child(node, 0), text));
       return false;
     }
     if (type == "import_spec") {
@@ -188,7 +189,7 @@ void extract_go(const SyntaxTree& tree, ImportFacts* facts) {
       const std::string_view literal = node_text(field(node, "path"), text);
       if (literal.size() > 2) site.target = std::string(literal.substr(1, literal.size() - 2));
       site.line = node_line(node);
-      if (!site.target.empty()) facts->imports.push_back(std::move(site));
+      if (!site.target.empty()) extracted->imports.push_back(std::move(site));
       return false;
     }
     if (type == "identifier" || type == "type_identifier") {
@@ -199,20 +200,20 @@ void extract_go(const SyntaxTree& tree, ImportFacts* facts) {
     }
     if (is_top_level(ancestors)) {
       if (type == "function_declaration" || type == "type_spec" || type == "type_alias")
-        facts->declared.emplace_back(node_text(field(node, "name"), text));
+        extracted->declared.emplace_back(node_text(field(node, "name"), text));
       if (type == "var_spec" || type == "const_spec")
         for (TSNode name : named_children(node))
-          if (is(name, "identifier")) facts->declared.emplace_back(node_text(name, text));
+          if (is(name, "identifier")) extracted->declared.emplace_back(node_text(name, text));
     } else {
       locals.declare_by(node, type, ancestors);
     }
     return true;
   });
-  facts->identifiers.assign(used.begin(), used.end());
-  std::sort(facts->identifiers.begin(), facts->identifiers.end());
+  extracted->identifiers.assign(used.begin(), used.end());
+  std::sort(extracted->identifiers.begin(), extracted->identifiers.end());
 }
 
-void resolve_go(const FileIndex& index, const AllFacts& facts, EdgeSink* sink) {
+void resolve_go(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink) {
   const std::vector<Module> modules = modules_of(index);
   auto resolve = [&](int file, const ImportSite& site) {
     for (const auto& module : modules) {
@@ -220,20 +221,20 @@ void resolve_go(const FileIndex& index, const AllFacts& facts, EdgeSink* sink) {
       if (!same && site.target.compare(0, module.path.size() + 1, module.path + "/") != 0) continue;
       const std::string folder =
           same ? module.folder : join_path(module.folder, site.target.substr(module.path.size() + 1));
-      const std::vector<int> files = package_files(index, facts, folder);
+      const std::vector<int> files = package_files(index, extracted, folder);
       for (int other : files) sink->add(file, other, site);
       return files.empty() ? sink->unresolved() : void();
     }
     sink->external();
   };
   std::map<std::pair<std::string_view, std::string_view>, std::vector<int>> packages;  // (folder, name)
-  for (size_t i = 0; i < facts.size(); ++i) {
+  for (size_t i = 0; i < extracted.size(); ++i) {
     const int file = static_cast<int>(i);
     if (index.file(file).language != "go") continue;
-    packages[{path_folder(index.file(file).path), facts[i].package}].push_back(file);
-    for (const auto& site : facts[i].imports) resolve(file, site);
+    packages[{path_folder(index.file(file).path), extracted[i].package}].push_back(file);
+    for (const auto& site : extracted[i].imports) resolve(file, site);
   }
-  for (const auto& [name, files] : packages) link_same_package(index, facts, files, sink);
+  for (const auto& [name, files] : packages) link_same_package(index, extracted, files, sink);
 }
 
 }  // namespace retrace::synth

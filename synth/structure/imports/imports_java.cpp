@@ -49,21 +49,21 @@ std::string_view last_part(std::string_view name) {
 
 class JavaResolver {
  public:
-  JavaResolver(const FileIndex& index, const AllFacts& facts, EdgeSink* sink)
-      : index_(index), facts_(facts), sink_(*sink) {
-    for (size_t i = 0; i < facts.size(); ++i) {
+  JavaResolver(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink)
+      : index_(index), extracted_(extracted), sink_(*sink) {
+    for (size_t i = 0; i < extracted.size(); ++i) {
       if (index.file(static_cast<int>(i)).language != "java") continue;
-      auto& package = packages_[facts[i].package];
-      for (const auto& name : facts[i].declared) package[name].push_back(static_cast<int>(i));
+      auto& package = packages_[extracted[i].package];
+      for (const auto& name : extracted[i].declared) package[name].push_back(static_cast<int>(i));
     }
   }
 
   void resolve(int file) {
-    const ImportFacts& facts = facts_[static_cast<size_t>(file)];
-    std::set<std::string_view> taken(facts.declared.begin(), facts.declared.end());
-    taken.insert(facts.nested.begin(), facts.nested.end());
+    const ExtractedImports& extracted = extracted_[static_cast<size_t>(file)];
+    std::set<std::string_view> taken(extracted.declared.begin(), extracted.declared.end());
+    taken.insert(extracted.nested.begin(), extracted.nested.end());
     std::vector<const ImportSite*> on_demand;
-    for (const auto& site : facts.imports) {
+    for (const auto& site : extracted.imports) {
       if (site.form == "wildcard" && site.inside.empty() && packages_.count(site.target) > 0) {
         on_demand.push_back(&site);
         continue;
@@ -76,10 +76,10 @@ class JavaResolver {
       else
         sink_.external();
     }
-    for (const auto& [name, line] : facts.qualified)
+    for (const auto& [name, line] : extracted.qualified)
       if (const int found = type_of(file, name); found >= 0) sink_.soft_link(file, found, line);
-    for (const auto& name : facts.identifiers)
-      if (taken.count(name) == 0) resolve_simple(file, name, facts.package, on_demand);
+    for (const auto& name : extracted.identifiers)
+      if (taken.count(name) == 0) resolve_simple(file, name, extracted.package, on_demand);
   }
 
  private:
@@ -133,14 +133,14 @@ class JavaResolver {
   }
 
   const FileIndex& index_;
-  const AllFacts& facts_;
+  const AllExtracted& extracted_;
   EdgeSink& sink_;
   std::map<std::string, std::map<std::string, std::vector<int>>> packages_;  // package -> type -> files
 };
 
 }  // namespace
 
-void extract_java(const SyntaxTree& tree, ImportFacts* facts) {
+void extract_java(const SyntaxTree& tree, ExtractedImports* extracted) {
   const std::string_view text = tree.text();
   std::unordered_set<std::string_view> used;
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>& ancestors) {
@@ -149,20 +149,20 @@ void extract_java(const SyntaxTree& tree, ImportFacts* facts) {
     if (type == "package_declaration") {
       for (TSNode child : named_children(node))
         if (is(child, "scoped_identifier") || is(child, "identifier"))
-          facts->package = without_space(node_text(child, text));
+          extracted->package = without_space(node_text(child, text));
       return true;  // annotations of package-info.java
     }
     if (type == "import_declaration") {
       ImportSite site = import_of(node, text);
-      if (!site.target.empty()) facts->imports.push_back(std::move(site));
+      if (!site.target.empty()) extracted->imports.push_back(std::move(site));
       return false;
     }
     if (is_type_declaration(type)) {
-      auto& names = ancestors.size() == 1 ? facts->declared : facts->nested;
+      auto& names = ancestors.size() == 1 ? extracted->declared : extracted->nested;
       names.emplace_back(node_text(field(node, "name"), text));
     } else if (type == "type_parameter") {
       if (const TSNode name = ts_node_named_child(node, 0); is(name, "type_identifier"))
-        facts->nested.emplace_back(node_text(name, text));
+        extracted->nested.emplace_back(node_text(name, text));
     } else if (type == "identifier" || type == "type_identifier") {
       const bool qualified = is_qualified(node_type(ancestors.back()));
       if (!qualified || ts_node_start_byte(node) == ts_node_start_byte(ancestors.back()))
@@ -175,18 +175,18 @@ void extract_java(const SyntaxTree& tree, ImportFacts* facts) {
         std::string name = without_space(node_text(node, text));
         const bool plain = name.find_first_of("(\"[<") == name.npos;
         if (plain && std::count(name.begin(), name.end(), '.') > 1)
-          facts->qualified.emplace_back(std::move(name), node_line(node));
+          extracted->qualified.emplace_back(std::move(name), node_line(node));
       }
     }
     return true;
   });
-  facts->identifiers.assign(used.begin(), used.end());
-  std::sort(facts->identifiers.begin(), facts->identifiers.end());
+  extracted->identifiers.assign(used.begin(), used.end());
+  std::sort(extracted->identifiers.begin(), extracted->identifiers.end());
 }
 
-void resolve_java(const FileIndex& index, const AllFacts& facts, EdgeSink* sink) {
-  JavaResolver resolver(index, facts, sink);
-  for (size_t i = 0; i < facts.size(); ++i)
+void resolve_java(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink) {
+  JavaResolver resolver(index, extracted, sink);
+  for (size_t i = 0; i < extracted.size(); ++i)
     if (index.file(static_cast<int>(i)).language == "java") resolver.resolve(static_cast<int>(i));
 }
 

@@ -190,7 +190,7 @@ class ScriptResolver {
 
 }  // namespace
 
-void extract_javascript(const SyntaxTree& tree, ImportFacts* facts) {
+void extract_javascript(const SyntaxTree& tree, ExtractedImports* extracted) {
   const std::string_view text = tree.text();
   auto add = [&](TSNode at, TSNode source, bool hard, std::vector<std::string> names) {
     ImportSite site;
@@ -198,7 +198,7 @@ void extract_javascript(const SyntaxTree& tree, ImportFacts* facts) {
     site.line = node_line(at);
     site.hard = hard;
     site.names = std::move(names);
-    if (!site.target.empty()) facts->imports.push_back(std::move(site));
+    if (!site.target.empty()) extracted->imports.push_back(std::move(site));
   };
   Mentions mentions(text, {"import", "export", "require"});
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>& ancestors) {
@@ -217,20 +217,20 @@ void extract_javascript(const SyntaxTree& tree, ImportFacts* facts) {
       if (called == "import" && is(argument, "string")) add(node, argument, false, {});
       if (called == "require" && is(argument, "string")) {
         add(node, argument, !inside_function(ancestors), {});
-        if (!facts->imports.empty()) facts->imports.back().form = "require";
+        if (!extracted->imports.empty()) extracted->imports.back().form = "require";
       }
     }
     return true;
   });
 }
 
-void resolve_javascript(const FileIndex& index, const AllFacts& facts, EdgeSink* sink) {
+void resolve_javascript(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink) {
   ScriptResolver resolver(index, sink);
-  for (size_t i = 0; i < facts.size(); ++i) {
+  for (size_t i = 0; i < extracted.size(); ++i) {
     const int file = static_cast<int>(i);
     const std::string& language = index.file(file).language;
     if (language == "javascript" || language == "typescript" || language == "tsx")
-      for (const auto& site : facts[i].imports) resolver.resolve(file, site);
+      for (const auto& site : extracted[i].imports) resolver.resolve(file, site);
   }
 }
 

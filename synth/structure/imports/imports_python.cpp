@@ -32,7 +32,7 @@ std::string import_name(TSNode node, std::string_view text) {
   return without_space(node_text(name, text));
 }
 
-void extract_from(TSNode node, std::string_view text, bool hard, ImportFacts* facts) {
+void extract_from(TSNode node, std::string_view text, bool hard, ExtractedImports* extracted) {
   ImportSite site;
   site.form = "from";
   site.hard = hard;
@@ -45,7 +45,7 @@ void extract_from(TSNode node, std::string_view text, bool hard, ImportFacts* fa
     if (is(child, "dotted_name") || is(child, "aliased_import"))
       site.names.push_back(import_name(child, text));
   }
-  if (!site.target.empty()) facts->imports.push_back(std::move(site));
+  if (!site.target.empty()) extracted->imports.push_back(std::move(site));
 }
 
 class PythonResolver {
@@ -203,7 +203,7 @@ class PythonResolver {
 
 }  // namespace
 
-void extract_python(const SyntaxTree& tree, ImportFacts* facts) {
+void extract_python(const SyntaxTree& tree, ExtractedImports* extracted) {
   Mentions mentions(tree.text(), {"import"});
   walk(tree.root(), [&](TSNode node, const std::vector<TSNode>& ancestors) {
     if (!mentions.in(node)) return false;
@@ -215,24 +215,24 @@ void extract_python(const SyntaxTree& tree, ImportFacts* facts) {
         site.line = node_line(node);
         site.hard = !is_soft(ancestors);
         if (!site.target.empty() && (is(child, "dotted_name") || is(child, "aliased_import")))
-          facts->imports.push_back(std::move(site));
+          extracted->imports.push_back(std::move(site));
       }
       return false;
     }
     if (is(node, "import_from_statement")) {
-      extract_from(node, tree.text(), !is_soft(ancestors), facts);
+      extract_from(node, tree.text(), !is_soft(ancestors), extracted);
       return false;
     }
     return true;
   });
 }
 
-void resolve_python(const FileIndex& index, const AllFacts& facts, EdgeSink* sink) {
+void resolve_python(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink) {
   PythonResolver resolver(index, sink);
-  for (size_t i = 0; i < facts.size(); ++i) {
+  for (size_t i = 0; i < extracted.size(); ++i) {
     const int file = static_cast<int>(i);
     if (index.file(file).language != "python") continue;
-    for (const auto& site : facts[i].imports) resolver.resolve(file, site);
+    for (const auto& site : extracted[i].imports) resolver.resolve(file, site);
     const std::string& path = index.file(file).path;
     if (path_extension(path) == ".pyi")  // a stub describes the module of its name
       if (const int module = index.find(path.substr(0, path.size() - 1)); module >= 0)

@@ -87,8 +87,8 @@ struct Found {
 
 class RustResolver {
  public:
-  RustResolver(const FileIndex& index, const AllFacts& facts, EdgeSink* sink)
-      : index_(index), facts_(facts), sink_(*sink), places_(facts.size()) {
+  RustResolver(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink)
+      : index_(index), extracted_(extracted), sink_(*sink), places_(extracted.size()) {
     packages_ = cargo_packages(index);
     for (size_t i = 0; i < packages_.size(); ++i)
       for (const auto& root : packages_[i].roots) {
@@ -102,12 +102,12 @@ class RustResolver {
   }
 
   void resolve_all() {
-    for (size_t i = 0; i < facts_.size(); ++i) {
+    for (size_t i = 0; i < extracted_.size(); ++i) {
       const int file = static_cast<int>(i);
       if (index_.file(file).language != "rust") continue;
-      for (const auto& site : facts_[i].imports)
+      for (const auto& site : extracted_[i].imports)
         if (site.form != "mod") resolve_use(file, site);
-      for (const auto& [path, line] : facts_[i].qualified)
+      for (const auto& [path, line] : extracted_[i].qualified)
         if (const Found found = resolve(file, "", split_path(path)); found.file >= 0)
           sink_.soft_link(file, found.file, line);
     }
@@ -126,10 +126,10 @@ class RustResolver {
       const int file = waiting[i];
       const std::string here = module_of[file];
       crates_.back().try_emplace(here, file);
-      for (const auto& inner : facts_[at(file)].nested)
+      for (const auto& inner : extracted_[at(file)].nested)
         crates_.back().try_emplace(join_modules(here, inner), file);
       if (places_[at(file)].crate < 0) places_[at(file)] = {crate, here};
-      for (const auto& site : facts_[at(file)].imports) {
+      for (const auto& site : extracted_[at(file)].imports) {
         if (site.form != "mod") continue;
         const int child = module_file(file, file == root, site);
         if (child < 0) {
@@ -172,7 +172,7 @@ class RustResolver {
     const std::string& outer = places_[at(file)].module;
     const std::string inside =
         module.size() > outer.size() ? module.substr(outer.empty() ? 0 : outer.size() + 2) : "";
-    const auto& declared = facts_[at(file)].declared;
+    const auto& declared = extracted_[at(file)].declared;
     if (std::find(declared.begin(), declared.end(), join_modules(inside, name)) != declared.end())
       return {file, crate, "", false, false};
     if (!looking_.insert({crate, child}).second) return {};  // a circle of re-exports
@@ -182,12 +182,12 @@ class RustResolver {
   }
 
   Found imported(int file, const std::string& inside, const std::string& name) {
-    for (const auto& site : facts_[at(file)].imports)
+    for (const auto& site : extracted_[at(file)].imports)
       if (site.form == "use" && site.inside == inside && site.names[0] == name)
         if (const Found found = resolve(file, inside, split_path(site.target));
             found.file >= 0 || found.is_external)
           return found;
-    for (const auto& site : facts_[at(file)].imports) {
+    for (const auto& site : extracted_[at(file)].imports) {
       if (site.form != "use" || site.inside != inside || site.names[0] != "*") continue;
       const Found all = resolve(file, inside, split_path(site.target));
       if (all.file < 0 || !all.is_module) continue;
@@ -255,7 +255,7 @@ class RustResolver {
   }
 
   const FileIndex& index_;
-  const AllFacts& facts_;
+  const AllExtracted& extracted_;
   EdgeSink& sink_;
   std::vector<CargoPackage> packages_;
   std::vector<std::map<std::string, int>> crates_;  // module path -> the file that holds it
@@ -300,7 +300,7 @@ bool is_soft(const std::vector<TSNode>& ancestors, std::string_view text) {
 }
 
 // `mod x;` and `use a::b as c;` in a cfg_if! block, which the grammar leaves as loose tokens.
-void read_cfg_if(std::string_view body, int line, const std::string& inside, ImportFacts* facts) {
+void read_cfg_if(std::string_view body, int line, const std::string& inside, ExtractedImports* extracted) {
   for (size_t begin = 0; begin < body.size();) {
     const size_t end = std::min(body.find(';', begin), body.size());
     std::string_view statement = body.substr(begin, end - begin);
@@ -331,13 +331,13 @@ void read_cfg_if(std::string_view body, int line, const std::string& inside, Imp
                                                           : words[1].substr(words[1].rfind(':') + 1)};
       site.inside = inside;
     }
-    if (!site.target.empty()) facts->imports.push_back(std::move(site));
+    if (!site.target.empty()) extracted->imports.push_back(std::move(site));
   }
 }
 
 }  // namespace
 
-void extract_rust(const SyntaxTree& tree, ImportFacts* facts) {
+void extract_rust(const SyntaxTree& tree, ExtractedImports* extracted) {
   const std::string_view text = tree.text();
   std::string path_attribute;
   Mentions mentions(text, {"mod", "use", "crate", "self::", "super::", "cfg_if", "#[path"});
@@ -360,9 +360,9 @@ void extract_rust(const SyntaxTree& tree, ImportFacts* facts) {
         site.target = std::string(node_text(field(node, "name"), text));
         site.names = {inline_modules(ancestors, text)};
         site.inside = path_attribute;
-        if (!site.target.empty()) facts->imports.push_back(std::move(site));
+        if (!site.target.empty()) extracted->imports.push_back(std::move(site));
       } else {
-        facts->nested.push_back(
+        extracted->nested.push_back(
             join_modules(inline_modules(ancestors, text), std::string(node_text(field(node, "name"), text))));
       }
       path_attribute.clear();
@@ -378,13 +378,13 @@ void extract_rust(const SyntaxTree& tree, ImportFacts* facts) {
         site.target = std::move(path.path);
         site.names = {std::move(path.name)};
         site.inside = inline_modules(ancestors, text);
-        if (!site.target.empty()) facts->imports.push_back(std::move(site));
+        if (!site.target.empty()) extracted->imports.push_back(std::move(site));
       }
       return false;
     }
     if (type == "macro_invocation" && is(field(node, "macro"), "identifier") &&
         node_text(field(node, "macro"), text) == "cfg_if") {
-      read_cfg_if(node_text(node, text), node_line(node), inline_modules(ancestors, text), facts);
+      read_cfg_if(node_text(node, text), node_line(node), inline_modules(ancestors, text), extracted);
       return false;
     }
     if (type == "extern_crate_declaration") {
@@ -395,25 +395,25 @@ void extract_rust(const SyntaxTree& tree, ImportFacts* facts) {
       site.target = std::string(node_text(field(node, "name"), text));
       site.names = {ts_node_is_null(alias) ? site.target : std::string(node_text(alias, text))};
       site.inside = inline_modules(ancestors, text);
-      if (!site.target.empty()) facts->imports.push_back(std::move(site));
+      if (!site.target.empty()) extracted->imports.push_back(std::move(site));
       return false;
     }
     if (is_item(type)) {
       if (in_module(ancestors))
-        facts->declared.push_back(
+        extracted->declared.push_back(
             join_modules(inline_modules(ancestors, text), std::string(node_text(field(node, "name"), text))));
     } else if (type == "scoped_identifier" || type == "scoped_type_identifier") {
       if (const std::string_view path = node_text(node, text);
           is_rooted(path) && inline_modules(ancestors, text).empty())
-        facts->qualified.emplace_back(path, node_line(node));
+        extracted->qualified.emplace_back(path, node_line(node));
       return false;
     }
     return true;
   });
 }
 
-void resolve_rust(const FileIndex& index, const AllFacts& facts, EdgeSink* sink) {
-  RustResolver(index, facts, sink).resolve_all();
+void resolve_rust(const FileIndex& index, const AllExtracted& extracted, EdgeSink* sink) {
+  RustResolver(index, extracted, sink).resolve_all();
 }
 
 }  // namespace retrace::synth

@@ -1,4 +1,4 @@
-#include "synth/stage/facts.h"
+#include "synth/stage/read_result.h"
 
 #include "core/base64.h"
 #include "core/error.h"
@@ -7,8 +7,8 @@
 
 namespace retrace::synth {
 
-LedgerRow read_facts(const SourceRef& source, const std::function<Snapshot(const SourceRef&)>& take,
-                     const FactsWanted& wanted) {
+LedgerRow try_read(const SourceRef& source, const std::function<Snapshot(const SourceRef&)>& take,
+                   const ReadResultOptions& wanted) {
   Snapshot snapshot;
   try {
     snapshot = take(source);
@@ -20,10 +20,10 @@ LedgerRow read_facts(const SourceRef& source, const std::function<Snapshot(const
     row.reason = error.message();
     return row;
   }
-  return facts_of(source, snapshot, wanted);
+  return read_result_of(source, snapshot, wanted);
 }
 
-LedgerRow facts_of(const SourceRef& source, const Snapshot& snapshot, const FactsWanted& wanted) {
+LedgerRow read_result_of(const SourceRef& source, const Snapshot& snapshot, const ReadResultOptions& wanted) {
   LedgerRow row;
   row.source = source;
   row.state = "planned";
@@ -34,35 +34,35 @@ LedgerRow facts_of(const SourceRef& source, const Snapshot& snapshot, const Fact
   std::map<std::string, int64_t> dropped, redactions;
   for (const Dropped& d : snapshot.dropped) ++dropped[d.reason];
   for (const Redaction& r : snapshot.redactions) ++redactions[r.kind];
-  row.facts = {{"origin", snapshot.origin},     {"kind", snapshot.kind},
-               {"revision", snapshot.revision}, {"licence", snapshot.licence},
-               {"date", snapshot.date},         {"files", snapshot.files.size()},
-               {"size_bytes", size_bytes},      {"languages", snapshot.bytes_by_language},
-               {"dropped_files", dropped},      {"redactions", redactions}};
+  row.read_result = {{"origin", snapshot.origin},     {"kind", snapshot.kind},
+                     {"revision", snapshot.revision}, {"licence", snapshot.licence},
+                     {"date", snapshot.date},         {"files", snapshot.files.size()},
+                     {"size_bytes", size_bytes},      {"languages", snapshot.bytes_by_language},
+                     {"dropped_files", dropped},      {"redactions", redactions}};
   if (wanted.cluster_signature)
-    row.facts["cluster_signature"] = to_base64(pack_signature(minhash_signature(snapshot)));
+    row.read_result["cluster_signature"] = to_base64(pack_signature(minhash_signature(snapshot)));
   const std::vector<FileSignature> files = file_signatures(snapshot, wanted.hygiene);
   if (!files.empty()) row.files = to_json(files);
   return row;
 }
 
-std::string facts_line(const LedgerRow& row) {
+std::string read_result_line(const LedgerRow& row) {
   return to_text({{"state", row.state},
                   {"reason", row.reason},
                   {"tree", row.tree},
-                  {"facts", row.facts},
+                  {"facts", row.read_result},
                   {"signature", to_base64(row.signature)},
                   {"files", row.files}});
 }
 
-LedgerRow facts_from_line(const SourceRef& source, const std::string& line, const std::string& where) {
+LedgerRow read_result_from_line(const SourceRef& source, const std::string& line, const std::string& where) {
   const Json json = parse_json(line, where);
   LedgerRow row;
   row.source = source;
   row.state = get<std::string>(json, "state", where);
   row.reason = get<std::string>(json, "reason", where);
   row.tree = get<std::string>(json, "tree", where);
-  row.facts = get<Json>(json, "facts", where);
+  row.read_result = get<Json>(json, "facts", where);
   row.signature = from_base64(get<std::string>(json, "signature", where), where);
   row.files = get<Json>(json, "files", where);
   return row;

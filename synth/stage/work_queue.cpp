@@ -1,4 +1,4 @@
-#include "synth/stage/work_orders.h"
+#include "synth/stage/work_queue.h"
 
 #include <algorithm>
 #include <atomic>
@@ -11,13 +11,13 @@
 #include "core/poll.h"
 #include "core/process/process.h"
 #include "core/process/signals.h"
-#include "synth/stage/facts.h"
+#include "synth/stage/read_result.h"
 
 namespace retrace::synth {
 
 namespace {
 
-constexpr size_t kOrdersPerFile = 256;
+constexpr size_t kItemsPerFile = 256;
 constexpr double kLeaseS = 120, kPollS = 0.2, kLookS = 0.02;
 constexpr const char* kHead = "orders.json";
 
@@ -48,11 +48,11 @@ std::unique_ptr<HeldLease> take_lease(Coordinator* coordinator, const std::strin
   return std::make_unique<HeldLease>(coordinator, key, holder);
 }
 
-// Orders under way on this rank, and their progress. One worker works in the caller's thread; several have
-// threads of their own, while the caller's renews their leases.
+// Work items under way on this rank, and their progress. One worker works in the caller's thread; several
+// have threads of their own, while the caller's renews their leases.
 class WorkCrew {
  public:
-  WorkCrew(size_t workers, const Orders::Make& make, Progress& progress)
+  WorkCrew(size_t workers, const WorkQueue::Make& make, Progress& progress)
       : slots_(workers), make_(make), progress_(progress) {}
   ~WorkCrew() {
     ended_ = true;
@@ -75,7 +75,7 @@ class WorkCrew {
       return !any_busy();
     });
   }
-  void begin(const Order& order, std::unique_ptr<HeldLease> lease) {
+  void begin(const WorkItem& item, std::unique_ptr<HeldLease> lease) {
     const auto free = std::find_if_not(slots_.begin(), slots_.end(), is_busy);
     const auto worker = static_cast<size_t>(free - slots_.begin());
     if (slots_.size() == 1) {
@@ -83,20 +83,20 @@ class WorkCrew {
         throw_if_stopped();
         if (lease) lease->renew();
       };
-      make_(worker, order, tick, [&](double part) { progress_.part(part); });
+      make_(worker, item, tick, [&](double part) { progress_.part(part); });
       progress_.part(0);
       progress_.add();
       return;
     }
     free->lease = std::move(lease);
     free->part = 0;
-    free->size_bytes = order.size_bytes;
-    free->work = std::async(std::launch::async, [this, worker, order] {
+    free->size_bytes = item.size_bytes;
+    free->work = std::async(std::launch::async, [this, worker, item] {
       const auto tick = [this] {
         throw_if_stopped();
         if (ended_) throw Error(Code::interrupted, "another repository of this rank failed");
       };
-      make_(worker, order, tick, [this, worker](double part) { slots_[worker].part = part; });
+      make_(worker, item, tick, [this, worker](double part) { slots_[worker].part = part; });
     });
   }
 
@@ -116,7 +116,7 @@ class WorkCrew {
       ++busy;
       size_bytes += slot.size_bytes;
     }
-    return busy == 0 || (busy < slots_.size() && size_bytes <= Orders::kTogetherBytes);
+    return busy == 0 || (busy < slots_.size() && size_bytes <= WorkQueue::kTogetherBytes);
   }
 
   void look_after() {
@@ -141,7 +141,7 @@ class WorkCrew {
   }
 
   std::vector<Slot> slots_;
-  const Orders::Make& make_;
+  const WorkQueue::Make& make_;
   Progress& progress_;
   std::atomic<bool> ended_{false};
   Clock::time_point renewed_ = Clock::now();
@@ -153,76 +153,73 @@ fs::path file_of(const fs::path& folder, size_t file) {
 
 }  // namespace
 
-OrderWriter::OrderWriter(fs::path folder) : folder_(std::move(folder)) {
+WorkQueueWriter::WorkQueueWriter(fs::path folder) : folder_(std::move(folder)) {
   fs::remove_all(folder_);
   make_folders(folder_);
 }
 
-void OrderWriter::add(const Order& order) {
+void WorkQueueWriter::add(const WorkItem& item) {
   Json sources = Json::array();
-  for (const SourceRef& source : order.sources) sources.push_back(to_json(source));
-  lines_ += to_text({{"name", order.name},
+  for (const SourceRef& source : item.sources) sources.push_back(to_json(source));
+  lines_ += to_text({{"name", item.name},
                      {"sources", sources},
-                     {"trees", order.trees},
-                     {"duplicates", order.duplicates},
-                     {"size_bytes", order.size_bytes}}) +
+                     {"trees", item.trees},
+                     {"duplicates", item.duplicates},
+                     {"size_bytes", item.size_bytes}}) +
             "\n";
-  if (++in_file_ == kOrdersPerFile) flush();
+  if (++in_file_ == kItemsPerFile) flush();
 }
 
-void OrderWriter::flush() {
+void WorkQueueWriter::flush() {
   if (in_file_ == 0) return;
   publish_file(file_of(folder_, files_++), lines_);
   lines_.clear();
   in_file_ = 0;
 }
 
-void OrderWriter::finish() {
+void WorkQueueWriter::finish() {
   const size_t last = in_file_;
   flush();
-  const size_t n_orders =
-      files_ == 0 ? 0 : (files_ - 1) * kOrdersPerFile + (last == 0 ? kOrdersPerFile : last);
-  publish_file(folder_ / kHead, to_text({{"orders", n_orders}}));
+  const size_t n_items = files_ == 0 ? 0 : (files_ - 1) * kItemsPerFile + (last == 0 ? kItemsPerFile : last);
+  publish_file(folder_ / kHead, to_text({{"orders", n_items}}));
 }
 
-Orders::Orders(fs::path folder) : folder_(std::move(folder)) {
+WorkQueue::WorkQueue(fs::path folder) : folder_(std::move(folder)) {
   const Json head = parse_json(read_file(folder_ / kHead), kHead);
   size_ = get<size_t>(head, "orders", kHead);
-  for (size_t at = 0; at < size_; at += kOrdersPerFile)
-    counts_.push_back(std::min(kOrdersPerFile, size_ - at));
+  for (size_t at = 0; at < size_; at += kItemsPerFile) counts_.push_back(std::min(kItemsPerFile, size_ - at));
 }
 
-std::vector<Order> Orders::load(size_t file) const {
+std::vector<WorkItem> WorkQueue::load(size_t file) const {
   const fs::path path = file_of(folder_, file);
   const std::string text = read_file(path), where = path.filename().string();
-  std::vector<Order> orders;
+  std::vector<WorkItem> items;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const Json json = parse_json(std::string_view(text).substr(begin, end - begin), where);
     begin = end + 1;
-    Order order;
-    order.name = get<std::string>(json, "name", where);
+    WorkItem item;
+    item.name = get<std::string>(json, "name", where);
     for (const Json& source : get<Json>(json, "sources", where))
-      order.sources.push_back(source_from_json(source, where));
-    order.trees = get<std::vector<std::string>>(json, "trees", where);
-    for (const Json& duplicates : get<Json>(json, "duplicates", where))
-      order.duplicates.push_back(duplicates);
-    order.size_bytes = get<int64_t>(json, "size_bytes", where);
-    orders.push_back(std::move(order));
+      item.sources.push_back(source_from_json(source, where));
+    item.trees = get<std::vector<std::string>>(json, "trees", where);
+    for (const Json& duplicates : get<Json>(json, "duplicates", where)) item.duplicates.push_back(duplicates);
+    item.size_bytes = get<int64_t>(json, "size_bytes", where);
+    items.push_back(std::move(item));
   }
-  if (orders.size() != counts_[file])
+  if (items.size() != counts_[file])
     throw Error(Code::corrupt, "the order file is not complete", "run the same command again", path.string());
-  return orders;
+  return items;
 }
 
-void Orders::each(const std::function<void(const Order&)>& use) const {
+void WorkQueue::each(const std::function<void(const WorkItem&)>& use) const {
   for (size_t file = 0; file < counts_.size(); ++file)
-    for (const Order& order : load(file)) use(order);
+    for (const WorkItem& item : load(file)) use(item);
 }
 
-void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const std::string& what,
-                   const std::string& unit, const std::function<bool(const Order&)>& is_done, size_t workers,
-                   const Make& make) const {
+void WorkQueue::share(const Ranks& ranks, const std::string& lease_prefix, const std::string& what,
+                      const std::string& unit, const std::function<bool(const WorkItem&)>& is_done,
+                      size_t workers, const Make& make) const {
   Progress progress(what, size_, unit);
   const std::string holder = fmt::format("{}:{}", host_name(), ranks.rank);
   Coordinator* const leases = ranks.size > 1 ? ranks.coordinator : nullptr;
@@ -237,22 +234,22 @@ void Orders::share(const Ranks& ranks, const std::string& lease_prefix, const st
     for (size_t f = 0; f < n_files; ++f) {
       const size_t file = (f + first_file) % n_files;
       if (left[file] == 0) continue;
-      const std::vector<Order> orders = load(file);
-      const size_t offset = orders.size() * static_cast<size_t>(ranks.rank) / static_cast<size_t>(ranks.size);
-      for (size_t i = 0; i < orders.size(); ++i) {
-        const size_t at = (i + offset) % orders.size();
+      const std::vector<WorkItem> items = load(file);
+      const size_t offset = items.size() * static_cast<size_t>(ranks.rank) / static_cast<size_t>(ranks.size);
+      for (size_t i = 0; i < items.size(); ++i) {
+        const size_t at = (i + offset) % items.size();
         if (done[file][at]) continue;
-        const Order& order = orders[at];
-        crew.wait_for_room(order.size_bytes);
-        if (is_done(order)) {
+        const WorkItem& item = items[at];
+        crew.wait_for_room(item.size_bytes);
+        if (is_done(item)) {
           progress.add();
         } else {
-          auto lease = take_lease(leases, lease_prefix + order.name, holder);
+          auto lease = take_lease(leases, lease_prefix + item.name, holder);
           if (leases && !lease) continue;
-          if (is_done(order))
+          if (is_done(item))
             progress.add();
           else
-            crew.begin(order, std::move(lease));
+            crew.begin(item, std::move(lease));
         }
         done[file][at] = moved = true;
         --left[file];
