@@ -14,6 +14,7 @@
 #include "core/recipe/run_config.h"
 #include "core/recipe/run_folder.h"
 #include "data/config.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "model/config.h"
 #include "model/device/cuda_library.h"
 #include "train/checkpoint.h"
@@ -57,9 +58,7 @@ fs::path tokenizer_of(const Recipe& recipe, const fs::path& run) {
   const auto model = recipe.get<model::ModelConfig>();
   if (model.path.empty()) return {};
   const fs::path folder = resolve_path(model.path);
-  for (const char* name : {"tokenizer.json", "tokenizer.model"})
-    if (fs::exists(folder / name)) return folder;
-  return {};
+  return data::has_tokenizer(folder) ? folder : fs::path();
 }
 
 void fill_in_tokenizer(const Recipe& recipe, const fs::path& run, TrainJob& job) {

@@ -9,6 +9,7 @@
 #include "core/files/files.h"
 #include "core/log.h"
 #include "core/process/signals.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "model/device/te_choice.h"
 #include "model/llama/llama.h"
 #include "model/ops/attention.h"
@@ -32,11 +33,10 @@ void keep_tokenizer(const TrainJob& job, const fs::path& root) {
   remove_tree(temp);
   make_folders(temp);
   const bool folder = fs::is_directory(job.tokenizer);
-  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-                           "special_tokens_map.json", "generation_config.json"})
-    if (folder && fs::is_regular_file(job.tokenizer / name))
-      write_file(temp / name, read_file(job.tokenizer / name));
-  if (!folder) write_file(temp / job.tokenizer.filename(), read_file(job.tokenizer));
+  if (folder)
+    data::copy_tokenizer_files(job.tokenizer, temp, data::TokenizerFiles::core, {"generation_config.json"});
+  else
+    write_file(temp / job.tokenizer.filename(), read_file(job.tokenizer));
   rename_durably(temp, to);
 }
 

@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "data/utf8.h"
 
 namespace retrace::data {
@@ -114,9 +115,9 @@ void write_hf_tokenizer(const HfVocabulary& vocabulary, const std::filesystem::p
     config["additional_special_tokens"] = extra;
     roles["additional_special_tokens"] = extra;
   }
-  write_file(folder / "special_tokens_map.json", to_text(roles, 2) + "\n");
-  write_file(folder / "tokenizer_config.json", to_text(config, 2) + "\n");
-  write_file(folder / "tokenizer.json", text);
+  write_file(folder / kSpecialTokensMap, to_text(roles, 2) + "\n");
+  write_file(folder / kTokenizerConfig, to_text(config, 2) + "\n");
+  write_file(folder / kTokenizerJson, text);
 }
 
 }  // namespace retrace::data

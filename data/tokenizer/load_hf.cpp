@@ -8,6 +8,7 @@
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/hf_json.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace retrace::data {
 
@@ -124,7 +125,7 @@ std::optional<std::string> role_in(const Json& config, const char* key) {
 std::string find_role(const std::filesystem::path& folder, const char* key,
                       const std::vector<std::string>& usual, const std::vector<AddedToken>& added) {
   bool said = false;
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+  for (const char* name : {kTokenizerConfig, kSpecialTokensMap}) {
     const auto path = folder / name;
     if (!std::filesystem::exists(path)) continue;
     said = true;

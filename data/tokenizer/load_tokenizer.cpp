@@ -3,6 +3,7 @@
 #include "core/files/files.h"
 #include "core/log.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace retrace::data {
 
@@ -30,7 +31,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& pat
     throw Error(Code::input, "no such tokenizer file or folder",
                 "a tokenizer.json or tokenizer.model is expected", path.string());
   if (!fs::is_directory(path)) return load_file(path);
-  const fs::path json = path / "tokenizer.json", model = path / "tokenizer.model";
+  const fs::path json = path / kTokenizerJson, model = path / kTokenizerModel;
   if (fs::exists(json)) {
     if (fs::exists(model) && is_sentencepiece_in_json(json)) {
       info("{}: a SentencePiece tokenizer; reading tokenizer.model", path.string());

@@ -13,6 +13,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "data/utf8.h"
 
 namespace retrace::data {
@@ -179,7 +180,7 @@ void train_sentencepiece(const std::vector<std::string>& texts, int64_t vocab_si
   if (!status.ok())
     throw Error(Code::input, fmt::format("SentencePiece training failed: {}", status.message()),
                 "a smaller tokenizer.vocab_size or more text may help");
-  write_file(folder / "tokenizer.model", model);
+  write_file(folder / kTokenizerModel, model);
 }
 
 }  // namespace retrace::data

@@ -1,5 +1,5 @@
-// One question to the model: prompt to ids, generation until a stop string, text of the answer; lm-eval's
-// rules.
+// One question to the model of this process: generation until a stop string, or the likelihood of a text, by
+// lm-eval's rules (model/lm_eval_rules.h).
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "eval/task.h"
 #include "model/engine/engine.h"
+#include "model/lm_eval_rules.h"
 
 namespace retrace::eval {
 
@@ -20,19 +21,12 @@ struct RequestSettings {
   std::vector<std::string> until;
 };
 
-struct PromptIds {
-  std::vector<int32_t> ids;
-  int64_t dropped = 0;  // tokens cut off at the left
-  bool bos = false;     // a BOS stands in front
-};
+using model::cut_at_stops;
+using model::PromptIds;
 
-// Ids of a prompt: BOS if asked for and the tokenizer has one (once, also when the text spells it out), then
-// the text, cut at the left to max_tokens, BOS included, as lm-eval does. Error{recipe} if max_tokens < 1.
+// model::prompt_ids, whose errors name eval's recipe keys.
 PromptIds prompt_ids(const std::string& prompt, const data::Tokenizer& tokenizer, bool add_bos,
                      int64_t max_tokens);
-
-// Cuts at the first occurrence of each stop string, in their order; empty ones are ignored.
-std::string cut_at_stops(std::string text, const std::vector<std::string>& until);
 
 // What came back, as it is kept in the predictions file.
 struct Reply {

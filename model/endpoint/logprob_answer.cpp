@@ -71,4 +71,19 @@ std::vector<float> read_score_answer(ScoreDialect dialect, const std::string& bo
   return dialect == ScoreDialect::vllm ? read_vllm(answer, ids, last) : read_sglang(answer, ids, last);
 }
 
+std::optional<bool> read_greedy(ScoreDialect dialect, const std::string& body,
+                                const std::vector<data::TokenId>& ids, size_t last) {
+  if (dialect != ScoreDialect::vllm) return std::nullopt;
+  read_score_answer(dialect, body, ids, last);  // the shape that is relied on below
+  const Json answer = parse_json(body, "the scorer's answer");
+  const Json& entries = answer["choices"][0]["prompt_logprobs"];
+  bool greedy = true;
+  for (size_t i = ids.size() - last; i < ids.size(); ++i) {
+    const Json& own = entries[i].at(std::to_string(ids[i]));
+    if (!own.contains("rank") || !own["rank"].is_number_integer()) return std::nullopt;
+    greedy = greedy && own["rank"].get<int64_t>() == 1;
+  }
+  return greedy;
+}
+
 }  // namespace retrace::model

@@ -8,17 +8,9 @@
 #include <vector>
 
 #include "model/engine/engine.h"
+#include "model/lm_eval_rules.h"
 
 namespace retrace::model {
-
-// The model reads ids [begin, end - 1) and predicts ids [from, end).
-struct RollingWindow {
-  int64_t begin, from, end;
-};
-
-// Windows over `num_ids` ids, of which the first is context only (BOS, or a first token that is not scored).
-// The model reads at most `window` >= 1 ids at once.
-std::vector<RollingWindow> rolling_windows(int64_t num_ids, int64_t window);
 
 // log p of ids[1], ids[2], ... (nats): ids.size() - 1 values. `progress`, if set, is told of each window's
 // tokens.

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "model/files/gguf.h"
 
 namespace retrace::model {
@@ -183,9 +184,9 @@ std::vector<std::pair<std::string, std::string>> tokenizer_files_of(const GgufFi
     if (!token.empty()) config[key] = roles[key] = token;
   if (file.find("tokenizer.chat_template") != nullptr)
     config["chat_template"] = file.text("tokenizer.chat_template");
-  return {{"tokenizer.json", tokenizer},
-          {"tokenizer_config.json", to_text(config, 2) + "\n"},
-          {"special_tokens_map.json", to_text(roles, 2) + "\n"}};
+  return {{data::kTokenizerJson, tokenizer},
+          {data::kTokenizerConfig, to_text(config, 2) + "\n"},
+          {data::kSpecialTokensMap, to_text(roles, 2) + "\n"}};
 }
 
 }  // namespace retrace::model

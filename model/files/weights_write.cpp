@@ -1,11 +1,11 @@
 // A HF folder from any source of weights, streamed: no tensor is in memory as a whole.
 #include <algorithm>
-#include <array>
 
 #include "core/checked.h"
 #include "core/files/files.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "model/files/safetensors.h"
 #include "model/files/weights.h"
 #include "model/float_bits.h"
@@ -17,18 +17,14 @@ namespace {
 using NamedBytes = std::vector<std::pair<std::string, std::string>>;
 
 constexpr int64_t kChunkElements = int64_t{1} << 20;
-constexpr std::array kTokenizerFiles = {
-    "tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
-    "added_tokens.json", "chat_template.jinja",   "chat_template.json"};
 
 NamedBytes tokenizer_files(const fs::path& tokenizer) {
   NamedBytes files;
   if (tokenizer.empty()) return files;
   if (fs::is_directory(tokenizer)) {
-    for (const char* name : kTokenizerFiles)
-      if (fs::exists(tokenizer / name)) files.emplace_back(name, read_file(tokenizer / name));
+    files = data::read_tokenizer_files(tokenizer, data::TokenizerFiles::all);
   } else if (fs::exists(tokenizer)) {
-    files.emplace_back(tokenizer.extension() == ".json" ? "tokenizer.json" : "tokenizer.model",
+    files.emplace_back(tokenizer.extension() == ".json" ? data::kTokenizerJson : data::kTokenizerModel,
                        read_file(tokenizer));
   }
   if (files.empty())
@@ -115,7 +111,7 @@ bool is_part_of_export(const std::string& name, const NamedBytes& files) {
   if (name == "config.json" || name == "generation_config.json" || name == "model.safetensors.index.json")
     return true;
   if (name.starts_with("model") && name.ends_with(".safetensors")) return true;
-  for (const char* tokenizer_file : kTokenizerFiles)
+  for (const std::string& tokenizer_file : data::tokenizer_file_names(data::TokenizerFiles::all))
     if (name == tokenizer_file) return true;
   return std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.first == name; });
 }
@@ -128,12 +124,6 @@ void check_replaceable(const fs::path& folder, const NamedBytes& files) {
       throw Error(Code::input,
                   fmt::format("{} holds '{}', which is no part of a model", folder.string(), name),
                   "name an empty or a new folder");
-}
-
-void remove_tree(const fs::path& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (error) throw Error(Code::io, fmt::format("cannot remove {}: {}", path.string(), error.message()));
 }
 
 // In the place of an earlier export; between the two renames there is neither, and a failure there brings the

@@ -4,6 +4,7 @@
 #include "core/files/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "synth/generate/drafting.h"
 
 namespace retrace::synth {
@@ -16,7 +17,7 @@ constexpr size_t kMostBytes = size_t{4} << 20;
 
 // A folder may name several; the one that is used without being asked for is "default".
 std::string template_in(const std::filesystem::path& folder) {
-  const fs::path jinja = folder / "chat_template.jinja", config = folder / "tokenizer_config.json";
+  const fs::path jinja = folder / "chat_template.jinja", config = folder / data::kTokenizerConfig;
   if (fs::is_regular_file(jinja)) return read_file(jinja, kMostBytes);
   if (!fs::is_regular_file(config)) return "";
   const Json json = parse_json(read_file(config, kMostBytes), config.string());

@@ -15,15 +15,12 @@ std::string padded(uint64_t at) {
   return fmt::format("{:016}", at);
 }
 
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() > end.size() && text.substr(text.size() - end.size()) == end;
-}
-
 }  // namespace
 
 bool is_jsonl_name(const std::filesystem::path& file) {
   const std::string name = lower_ascii(file.filename().string());
-  return ends_with(name, ".jsonl") || ends_with(name, ".jsonl.zst");
+  return name != ".jsonl" && name != ".jsonl.zst" &&
+         (name.ends_with(".jsonl") || name.ends_with(".jsonl.zst"));
 }
 
 void list_jsonl(const std::string& file, const UseSource& use) {

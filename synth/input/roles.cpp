@@ -33,13 +33,6 @@ bool has(const Table& table, std::string_view word) {
   return std::find(std::begin(table), std::end(table), word) != std::end(table);
 }
 
-bool starts(std::string_view text, std::string_view with) {
-  return text.substr(0, with.size()) == with;
-}
-bool ends(std::string_view text, std::string_view with) {
-  return text.size() >= with.size() && text.substr(text.size() - with.size()) == with;
-}
-
 bool is_test(std::string_view path, std::string_view language) {
   const std::string folder = lower_ascii(path_folder(path));
   if (!folder.empty())
@@ -48,11 +41,13 @@ bool is_test(std::string_view path, std::string_view language) {
   if (language.empty()) return false;
   const std::string_view stem = path_stem(path);
   const std::string lower = lower_ascii(stem);
-  if (starts(lower, "test_") || ends(lower, "_test") || ends(lower, "_tests") || ends(lower, ".test") ||
-      ends(lower, ".spec") || ends(lower, "_spec") || ends(lower, "-test") || starts(lower, "test-"))
+  if (lower.starts_with("test_") || lower.ends_with("_test") || lower.ends_with("_tests") ||
+      lower.ends_with(".test") || lower.ends_with(".spec") || lower.ends_with("_spec") ||
+      lower.ends_with("-test") || lower.starts_with("test-"))
     return true;
   if (lower == "conftest" || lower == "test" || lower == "tests") return true;
-  return language == "java" && (ends(stem, "Test") || ends(stem, "Tests") || ends(stem, "TestCase"));
+  return language == "java" &&
+         (stem.ends_with("Test") || stem.ends_with("Tests") || stem.ends_with("TestCase"));
 }
 
 bool in_document_folder(std::string_view path, bool top_only) {
@@ -67,8 +62,8 @@ bool in_document_folder(std::string_view path, bool top_only) {
 bool has_document_name(std::string_view name, std::string_view extension) {
   const std::string_view stem = extension == ".txt" ? path_stem(name) : name;
   return std::any_of(std::begin(kDocumentNames), std::end(kDocumentNames), [&](std::string_view document) {
-    return stem == document || starts(name, std::string(document) + ".") ||
-           starts(name, std::string(document) + "-");
+    return stem == document || name.starts_with(std::string(document) + ".") ||
+           name.starts_with(std::string(document) + "-");
   });
 }
 
@@ -78,7 +73,7 @@ Role role_of(std::string_view path, std::string_view language) {
   const std::string name = lower_ascii(path_name(path));
   const std::string extension = lower_ascii(path_extension(path));
   if (has(kManifests, name)) return is_test(path, "") ? Role::test : Role::manifest;
-  if (language.empty() && (extension == ".md" || starts(name, "readme"))) return Role::documentation;
+  if (language.empty() && (extension == ".md" || name.starts_with("readme"))) return Role::documentation;
   if (in_document_folder(path, !language.empty())) return Role::documentation;
   if (is_test(path, language)) return Role::test;
   if (!language.empty()) return Role::source;

@@ -7,7 +7,6 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/random.h"
-#include "model/endpoint/logprob_answer.h"
 
 namespace retrace::synth {
 
@@ -49,6 +48,8 @@ std::string below_bound(double mean, const data::Tokenizer& tokenizer) {
 HttpScorer::HttpScorer(ScorerConfig config, std::shared_ptr<const data::Tokenizer> tokenizer,
                        int64_t max_context, model::Endpoints& endpoints, model::Evidence& evidence)
     : config_(std::move(config)),
+      server_{config_.dialect == "vllm" ? model::ScoreDialect::vllm : model::ScoreDialect::sglang,
+              config_.model, config_.dtype},
       tokenizer_(std::move(tokenizer)),
       cutter_(tokenizer_, max_context),
       endpoints_(endpoints),
@@ -77,33 +78,8 @@ std::vector<ScoreResult> HttpScorer::score(const std::string& prefix,
   return score_segments(request);
 }
 
-model::Ask HttpScorer::ask_for(const Ids& ids, size_t last, int64_t new_tokens) const {
-  model::Ask ask;
-  Json body;
-  if (config_.dialect == "vllm") {
-    ask.path = "/v1/completions";
-    body = {{"model", config_.model},
-            {"prompt", ids},
-            {"max_tokens", new_tokens},
-            {"temperature", 0},
-            {"prompt_logprobs", 0}};
-  } else {
-    ask.path = "/generate";
-    ask.about = config_.model + "\n";
-    body = {{"input_ids", ids},
-            {"sampling_params", {{"max_new_tokens", new_tokens}, {"temperature", 0}}},
-            {"return_logprob", true},
-            {"logprob_start_len", ids.size() - last - 1}};
-  }
-  if (!config_.dtype.empty()) ask.about += "dtype " + config_.dtype + "\n";
-  ask.body = to_text(body);
-  ask.most = {static_cast<int64_t>(ids.size()), new_tokens};
-  return ask;
-}
-
 std::vector<float> HttpScorer::read(const std::string& body, const Ids& ids, size_t last) const {
-  return model::read_score_answer(
-      config_.dialect == "vllm" ? model::ScoreDialect::vllm : model::ScoreDialect::sglang, body, ids, last);
+  return model::read_score_answer(server_.dialect, body, ids, last);
 }
 
 std::vector<ScoreResult> HttpScorer::score_segments(const ScoreRequest& request) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/endpoint/endpoints.h"
+#include "model/endpoint/logprob_request.h"
 #include "synth/config.h"
 #include "synth/search/score_ids.h"
 #include "synth/search/scorer.h"
@@ -38,7 +39,9 @@ class HttpScorer : public Scorer {
 
  private:
   using Ids = std::vector<data::TokenId>;
-  model::Ask ask_for(const Ids& ids, size_t last, int64_t new_tokens) const;
+  model::Ask ask_for(const Ids& ids, size_t last, int64_t new_tokens) const {
+    return model::logprob_ask(server_, ids, last, new_tokens);
+  }
   // Log-probabilities of the last ids. Error{corrupt} where the answer does not hold them.
   std::vector<float> read(const std::string& body, const Ids& ids, size_t last) const;
   std::vector<float> examine_text(size_t endpoint, const Ids& ids);
@@ -48,6 +51,7 @@ class HttpScorer : public Scorer {
   Ids greedy(size_t endpoint, const Ids& ids);
 
   ScorerConfig config_;
+  model::LogprobServer server_;
   std::shared_ptr<const data::Tokenizer> tokenizer_;
   ScoreTokenizer cutter_;
   model::Endpoints& endpoints_;

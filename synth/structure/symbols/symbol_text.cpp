@@ -1,17 +1,12 @@
 // Text helpers of the symbol walk: comments and docstrings without their marks.
 #include <algorithm>
 
+#include "core/text.h"
 #include "synth/structure/symbols/symbols.h"
 
 namespace retrace::synth {
 
 namespace {
-
-std::string_view trim(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n\f\v");
-  if (first == text.npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n\f\v") - first + 1);
-}
 
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
