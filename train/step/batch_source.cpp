@@ -1,4 +1,4 @@
-#include "train/step/step_source.h"
+#include "train/step/batch_source.h"
 
 #include <ATen/ops/empty.h>
 
@@ -77,7 +77,7 @@ void choose_spans(Sequence& sequence, bool continuous) {
   for (const Span& span : sequence.spans) sequence.tokens += span.second - span.first;
 }
 
-double cost_of(const Sequence& sequence, const StepOptions& options) {
+double cost_of(const Sequence& sequence, const BatchOptions& options) {
   double squares = 0;
   for (const Span& span : sequence.spans) {
     const auto length = static_cast<double>(span.second - span.first);
@@ -158,15 +158,15 @@ void fix_weights(std::vector<Sequence>& sequences, const std::string& loss) {
 
 }  // namespace
 
-StepSource::StepSource(const data::Mixture& mixture, const StepOptions& options)
+BatchSource::BatchSource(const data::Mixture& mixture, const BatchOptions& options)
     : mixture_(mixture), options_(options) {
   if (options.continuous_positions && options.micro_batch > 1)
     throw Error(Code::recipe, "continuous positions need one sequence a micro-batch",
                 "set train.micro_batch = 1", "train.micro_batch");
 }
 
-StepData StepSource::make(int64_t step) const {
-  StepData data;
+StepBatch BatchSource::make(int64_t step) const {
+  StepBatch data;
   data.step = step;
   std::vector<Sequence> sequences;
   for (const data::SampleRef& ref : mixture_.batch(step, options_.batch_sequences)) {
