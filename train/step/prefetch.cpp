@@ -25,11 +25,11 @@ struct Prefetch::State {
   void run() {
     try {
       for (int64_t step = first; step < last; ++step) {
-        StepBatch data = source.make(step);
+        StepBatch batch = source.make(step);
         std::unique_lock lock(mutex);
         changed.wait(lock, [&] { return stopping || ready.size() < ahead; });
         if (stopping) return;
-        ready.push_back(std::move(data));
+        ready.push_back(std::move(batch));
         changed.notify_all();
       }
     } catch (...) {
@@ -60,10 +60,10 @@ StepBatch Prefetch::next() {
   state_->changed.wait(lock, [&] { return !state_->ready.empty() || state_->problem; });
   wait_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (state_->ready.empty()) std::rethrow_exception(state_->problem);
-  StepBatch data = std::move(state_->ready.front());
+  StepBatch batch = std::move(state_->ready.front());
   state_->ready.pop_front();
   state_->changed.notify_all();
-  return data;
+  return batch;
 }
 
 }  // namespace retrace::train
