@@ -152,7 +152,8 @@ at::Tensor LlamaRunner::run_blocks(const std::vector<int32_t>& ids, const std::v
     BlockFrame frame{config_, starts, angles_, blocks_[layer]};
     prepare(frame, layer);
     frame.value(Slot::x) = x_td;
-    run_plan(plan_.forward, frame);
+    PlanRun run(plan_.forward, frame);
+    while (const OpRun op = run.next()) op(run.frame());
     x_td = frame.value(Slot::y);
   }
   tokens_computed_ += static_cast<int64_t>(ids.size());

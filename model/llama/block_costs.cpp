@@ -131,7 +131,7 @@ class Liveness {
     mark(scratch);
     for (Slot slot : op.outputs) gradients.erase(slot);
   }
-  // As run_tiles: the wholes of what leaves a tile stand beside every tile but the first.
+  // As PlanRun: the wholes of what leaves a tile stand beside every tile but the first.
   void tiles(const PlanStep& step) {
     BatchShape rows = batch_;
     rows.tokens = tile_rows(batch_.tokens, static_cast<int64_t>(step.index));

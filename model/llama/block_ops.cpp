@@ -1,5 +1,7 @@
 // The ops of a block. Residual sums and their gradients are rounded once each: they ride on a product
 // (forward) or on a norm's backward.
+#include <ATen/ops/mm.h>
+
 #include "model/llama/block_program.h"
 #include "model/ops/linear.h"
 #include "model/ops/rms_norm.h"
@@ -51,7 +53,7 @@ void qkv_backward(BlockFrame& f) {  // the gradient arrives rotated back
   at::Tensor& dqkv = f.gradient(Slot::qkv);
   if (f.peers) dqkv = return_qkv_gradient(*f.peers, dqkv, f.all_heads());
   linear_backward_weight(dqkv, f.value(Slot::n1), pick(*f.gradients, names));
-  f.gradient(Slot::n1) = linear_backward_input(dqkv, stack_rows(pick(f.weights, names)));
+  f.gradient(Slot::n1) = at::mm(dqkv, stack_rows(pick(f.weights, names)));
 }
 
 void attention_op_forward(BlockFrame& f) {
@@ -85,7 +87,7 @@ void attention_out_forward(BlockFrame& f) {
 void attention_out_backward(BlockFrame& f) {
   const at::Tensor& dh = f.gradient(Slot::h);
   linear_backward_weight(dh, f.value(Slot::attn), {f.gradients->at("o_proj")});
-  f.gradient(Slot::attn) = linear_backward_input(dh, f.weight("o_proj"));
+  f.gradient(Slot::attn) = at::mm(dh, f.weight("o_proj"));
   f.gradient(Slot::x) = dh;
 }
 
@@ -97,7 +99,7 @@ void gate_up_backward(BlockFrame& f) {
   const auto names = {"gate_proj", "up_proj"};
   const at::Tensor& dgate_up = f.gradient(Slot::gate_up);
   linear_backward_weight(dgate_up, f.value(Slot::n2), pick(*f.gradients, names));
-  f.gradient(Slot::n2) = linear_backward_input(dgate_up, stack_rows(pick(f.weights, names)));
+  f.gradient(Slot::n2) = at::mm(dgate_up, stack_rows(pick(f.weights, names)));
 }
 
 void swiglu_op_forward(BlockFrame& f) {
@@ -113,7 +115,7 @@ void mlp_out_forward(BlockFrame& f) {
 void mlp_out_backward(BlockFrame& f) {
   const at::Tensor& dy = f.gradient(Slot::y);
   linear_backward_weight(dy, f.value(Slot::act), {f.gradients->at("down_proj")});
-  f.gradient(Slot::act) = linear_backward_input(dy, f.weight("down_proj"));
+  f.gradient(Slot::act) = at::mm(dy, f.weight("down_proj"));
   f.gradient(Slot::h) = dy;
 }
 

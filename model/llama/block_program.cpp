@@ -10,66 +10,26 @@ namespace retrace::model {
 
 namespace {
 
-// Everything that reads an op's outputs has run backward by now, so that their gradients are complete, and
-// needed no more afterwards.
-void run_backward(const BlockOp& op, BlockFrame& frame) {
-  op.backward(frame);
-  for (Slot slot : op.outputs) frame.gradient(slot).reset();
+// Puts a tile's rows where they belong in the whole of `all` rows.
+void put_rows(const at::Tensor& piece, int64_t begin, int64_t all, at::Tensor& whole) {
+  const int64_t count = piece.size(0);
+  if (count == all) {
+    whole = piece;
+    return;
+  }
+  if (!whole.defined()) {
+    std::vector<int64_t> sizes = piece.sizes().vec();
+    sizes.front() = all;
+    whole = at::empty(sizes, piece.options());
+  }
+  whole.narrow(0, begin, count).copy_(piece);
 }
 
-using SlotTensors = std::array<at::Tensor, kNumSlots>;
-
-struct TileRows {
-  int64_t begin, count, all;
-  at::Tensor of(const at::Tensor& whole) const { return whole.narrow(0, begin, count); }
-  void put(const at::Tensor& piece, at::Tensor& whole) const {
-    if (count == all) {
-      whole = piece;
-      return;
-    }
-    if (!whole.defined()) {
-      std::vector<int64_t> sizes = piece.sizes().vec();
-      sizes.front() = all;
-      whole = at::empty(sizes, piece.options());
-    }
-    of(whole).copy_(piece);
-  }
-};
-
 // One of `wholes` of which `piece` is a part, or null.
-const at::Tensor* whole_of(const at::Tensor& piece, const SlotTensors& wholes) {
+const at::Tensor* whole_of(const at::Tensor& piece, const std::array<at::Tensor, kNumSlots>& wholes) {
   for (const at::Tensor& whole : wholes)
     if (whole.defined() && piece.is_alias_of(whole)) return &whole;
   return nullptr;
-}
-
-void run_tiles(const PlanStep& step, BlockFrame& frame) {
-  const int64_t all = frame.value(step.rows.front()).size(0);
-  const int64_t size = tile_rows(all, static_cast<int64_t>(step.index));
-  SlotTensors made, made_gradients;
-  for (int64_t begin = 0; begin < all; begin += size) {
-    const TileRows rows{begin, std::min(size, all - begin), all};
-    BlockFrame tile = frame;
-    tile.values.fill({});
-    for (Slot slot : step.rows) tile.value(slot) = rows.of(frame.value(slot));
-    for (at::Tensor& gradient : tile.value_gradients)
-      if (gradient.defined()) gradient = rows.of(gradient);
-    run_plan(step.steps, tile);
-    for (Slot slot : step.rows) tile.value(slot).reset();
-    for (size_t i = 0; i < kNumSlots; ++i) {
-      if (tile.values[i].defined()) rows.put(tile.values[i], made[i]);
-      const at::Tensor& gradient = tile.value_gradients[i];
-      if (!gradient.defined()) continue;
-      // The rows of a gradient that was given (a residual sum's) stand where they belong already.
-      if (const at::Tensor* whole = whole_of(gradient, frame.value_gradients))
-        made_gradients[i] = *whole;
-      else
-        rows.put(gradient, made_gradients[i]);
-    }
-  }
-  for (size_t i = 0; i < kNumSlots; ++i)
-    if (made[i].defined()) frame.values[i] = made[i];
-  frame.value_gradients = made_gradients;
 }
 
 }  // namespace
@@ -85,23 +45,73 @@ int64_t tile_rows(int64_t rows, int64_t most) {
   return (rows + tiles - 1) / tiles;
 }
 
-void run_plan(const std::vector<PlanStep>& steps, BlockFrame& frame) {
-  for (const PlanStep& step : steps) {
+OpRun PlanRun::next() {
+  for (;;) {
+    if (spent_) {
+      for (const Slot slot : spent_->outputs) frame().gradient(slot).reset();
+      spent_ = nullptr;
+    }
+    Place& place = tiles_ ? tiles_->place : block_;
+    if (place.next == place.steps->size()) {
+      if (!tiles_) return nullptr;
+      end_tile();
+      continue;
+    }
+    const PlanStep& step = (*place.steps)[place.next++];
     switch (step.kind) {
       case PlanStep::Kind::drop:
-        frame.values[step.index].reset();
-        break;
-      case PlanStep::Kind::forward:
-        block_ops()[step.index].forward(frame);
-        break;
-      case PlanStep::Kind::backward:
-        run_backward(block_ops()[step.index], frame);
+        frame().values[step.index].reset();
         break;
       case PlanStep::Kind::tiles:
-        run_tiles(step, frame);
+        begin_tiles(step);
         break;
+      case PlanStep::Kind::forward:
+        return block_ops()[step.index].forward;
+      case PlanStep::Kind::backward:
+        // Everything that reads the op's outputs has run backward by now: their gradients are complete.
+        spent_ = &block_ops()[step.index];
+        return spent_->backward;
     }
   }
+}
+
+void PlanRun::begin_tiles(const PlanStep& step) {
+  const int64_t all = frame_.value(step.rows.front()).size(0);
+  tiles_.emplace(
+      Tiles{step, frame_, {&step.steps}, 0, tile_rows(all, static_cast<int64_t>(step.index)), all, {}});
+  begin_tile();
+}
+
+void PlanRun::begin_tile() {
+  Tiles& t = *tiles_;
+  t.place.next = 0;
+  t.frame.values.fill({});
+  for (const Slot slot : t.step.rows) t.frame.value(slot) = frame_.value(slot).narrow(0, t.begin, t.count());
+  for (size_t i = 0; i < kNumSlots; ++i) {
+    const at::Tensor& whole = frame_.value_gradients[i];
+    t.frame.value_gradients[i] = whole.defined() ? whole.narrow(0, t.begin, t.count()) : at::Tensor();
+  }
+}
+
+void PlanRun::end_tile() {
+  Tiles& t = *tiles_;
+  for (const Slot slot : t.step.rows) t.frame.value(slot).reset();
+  for (size_t i = 0; i < kNumSlots; ++i) {
+    if (t.frame.values[i].defined()) put_rows(t.frame.values[i], t.begin, t.all, t.made[i]);
+    const at::Tensor& gradient = t.frame.value_gradients[i];
+    if (!gradient.defined()) continue;
+    // The rows of a gradient that was given (a residual sum's) stand where they belong already.
+    if (const at::Tensor* whole = whole_of(gradient, frame_.value_gradients))
+      t.made_gradients[i] = *whole;
+    else
+      put_rows(gradient, t.begin, t.all, t.made_gradients[i]);
+  }
+  t.begin += t.count();
+  if (t.begin < t.all) return begin_tile();
+  for (size_t i = 0; i < kNumSlots; ++i)
+    if (t.made[i].defined()) frame_.values[i] = t.made[i];
+  frame_.value_gradients = t.made_gradients;
+  tiles_.reset();
 }
 
 }  // namespace retrace::model

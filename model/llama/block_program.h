@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,13 +50,15 @@ struct BlockFrame {
   const at::Tensor& weight(const char* name) const { return weights.at(name); }
 };
 
+using OpRun = void (*)(BlockFrame&);
+
 struct BlockOp {
   const char* name;
   std::vector<Slot> inputs, outputs;
   std::vector<Slot> saved;  // values that backward reads
-  void (*forward)(BlockFrame&);
-  void (*backward)(BlockFrame&);  // reads the gradients of outputs, sets or adds to those of inputs
-  bool tiled = false;             // of the feed-forward: may run tile by tile, a row depends on its row alone
+  OpRun forward;
+  OpRun backward;      // reads the gradients of outputs, sets or adds to those of inputs
+  bool tiled = false;  // of the feed-forward: may run tile by tile, a row depends on its row alone
 };
 const std::vector<BlockOp>& block_ops();
 
@@ -84,7 +87,40 @@ struct PlanOptions {
 // What a level keeps of the feed-forward is whole; all else of it exists for one tile at a time.
 // Error{recipe} for unknown words.
 BlockPlan plan_block(const PlanOptions& options);
-void run_plan(const std::vector<PlanStep>& steps, BlockFrame& frame);
+
+// Walks a plan, tile by tile where it says so, and hands out the ops one after another; the caller runs them:
+//   while (const OpRun op = run.next()) op(run.frame());
+class PlanRun {
+ public:
+  PlanRun(const std::vector<PlanStep>& steps, BlockFrame& frame) : block_{&steps}, frame_(frame) {}
+  // Lets go of what is needed no more. Null at the end of the plan.
+  OpRun next();
+  // What the op works on: the block's frame, or that of a tile.
+  BlockFrame& frame() { return tiles_ ? tiles_->frame : frame_; }
+
+ private:
+  struct Place {
+    const std::vector<PlanStep>* steps;
+    size_t next = 0;
+  };
+  using SlotTensors = std::array<at::Tensor, kNumSlots>;
+  struct Tiles {
+    const PlanStep& step;
+    BlockFrame frame;  // of the present tile
+    Place place;
+    int64_t begin, size, all;            // rows
+    SlotTensors made, made_gradients{};  // wholes of what leaves the tiles
+    int64_t count() const { return size < all - begin ? size : all - begin; }
+  };
+  void begin_tiles(const PlanStep& step);
+  void begin_tile();
+  void end_tile();
+
+  Place block_;
+  BlockFrame& frame_;
+  std::optional<Tiles> tiles_;
+  const BlockOp* spent_ = nullptr;  // its backward ran: the gradients of its outputs are needed no more
+};
 
 // Rows of all tiles but perhaps the last, which has no more: as equal as they can be.
 int64_t tile_rows(int64_t rows, int64_t most);

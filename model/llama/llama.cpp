@@ -94,7 +94,8 @@ at::Tensor Llama::block_forward(const Context& context, const Views& weights, co
   BlockFrame frame{state_->config, context.starts, context.angles, weights, state_->options.rms_norm == "hf"};
   frame.peers = context.peers;
   frame.value(Slot::x) = x_td;
-  run_plan(plan.forward, frame);
+  PlanRun run(plan.forward, frame);
+  while (const OpRun op = run.next()) op(run.frame());
   if (saved) {
     saved->tensors.clear();
     for (Slot slot : plan.kept) saved->tensors.emplace(slot_name(slot), frame.value(slot));
@@ -119,7 +120,8 @@ at::Tensor Llama::block_backward(const Context& context, const Views& weights, S
   }
   saved.tensors.clear();
   frame.gradient(Slot::y) = std::move(dy_td);
-  run_plan(plan.backward, frame);
+  PlanRun run(plan.backward, frame);
+  while (const OpRun op = run.next()) op(run.frame());
   return frame.gradient(Slot::x);
 }
 

@@ -62,20 +62,6 @@ bool is_few_rows(const at::Tensor& x_ti, const at::Tensor& weight_oi) {
   return x_ti.is_cpu() && x_ti.size(0) <= kFewRows && x_ti.is_contiguous() && weight_oi.is_contiguous();
 }
 
-// bf16 in, fp32 sums out, in place: the product is never rounded to bf16.
-void add_products_on_gpu(const at::Tensor& dy_to, const at::Tensor& x_ti,
-                         const std::vector<at::Tensor>& gradients) {
-  const auto add = [&](at::Tensor into, const at::Tensor& dy) {
-    at::addmm_out(into, into, dy.t(), x_ti, at::kFloat);
-  };
-  if (adjacent(gradients)) return add(as_one(gradients), dy_to);
-  int64_t column = 0;
-  for (const at::Tensor& gradient : gradients) {
-    add(gradient, dy_to.narrow(1, column, gradient.size(0)));
-    column += gradient.size(0);
-  }
-}
-
 }  // namespace
 
 at::Tensor stack_rows(const std::vector<at::Tensor>& weights) {
@@ -94,10 +80,6 @@ at::Tensor linear_residual_forward(const at::Tensor& x_ti, const at::Tensor& wei
   return at::addmm(residual_to, x_ti, weight_oi.t());
 }
 
-at::Tensor linear_backward_input(const at::Tensor& dy_to, const at::Tensor& weight_oi) {
-  return at::mm(dy_to, weight_oi);
-}
-
 void linear_backward_weight(const at::Tensor& dy_to, const at::Tensor& x_ti,
                             const std::vector<at::Tensor>& gradients) {
   if (dy_to.scalar_type() == at::kFloat && adjacent(gradients)) {
@@ -105,7 +87,15 @@ void linear_backward_weight(const at::Tensor& dy_to, const at::Tensor& x_ti,
     at::addmm_out(all, all, dy_to.t(), x_ti);
     return;
   }
-  if (dy_to.is_cuda()) return add_products_on_gpu(dy_to, x_ti, gradients);
+  if (dy_to.is_cuda()) {  // bf16 in, fp32 sums out, in place: the product is never rounded to bf16
+    const bool one = adjacent(gradients);
+    int64_t column = 0;
+    for (at::Tensor into : one ? std::vector<at::Tensor>{as_one(gradients)} : gradients) {
+      at::addmm_out(into, into, dy_to.narrow(1, column, into.size(0)).t(), x_ti, at::kFloat);
+      column += into.size(0);
+    }
+    return;
+  }
   const at::Tensor product = at::mm(dy_to.t(), x_ti);
   int64_t row = 0;
   for (const at::Tensor& gradient : gradients) {

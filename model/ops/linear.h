@@ -20,7 +20,6 @@ at::Tensor linear_forward(const at::Tensor& x_ti, const at::Tensor& weight_oi);
 // residual + x W^T, rounded once.
 at::Tensor linear_residual_forward(const at::Tensor& x_ti, const at::Tensor& weight_oi,
                                    const at::Tensor& residual_to);
-at::Tensor linear_backward_input(const at::Tensor& dy_to, const at::Tensor& weight_oi);
 // Adds dy^T x to the fp32 gradients, whose rows together are dy's columns. bf16 on the
 // CPU: one bf16 product, rounded once, then added in fp32; on a GPU it is added unrounded.
 void linear_backward_weight(const at::Tensor& dy_to, const at::Tensor& x_ti,

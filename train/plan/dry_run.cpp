@@ -10,7 +10,7 @@
 #include "model/llama/block_costs.h"
 #include "model/ops/head_exchange.h"
 #include "train/ranks/rank_groups.h"
-#include "train/step/step_runner.h"
+#include "train/step/forward_backward.h"
 
 namespace retrace::train {
 namespace {
@@ -142,11 +142,11 @@ DryRun dry_run_step(const TrainingShape& shape, int world) {
   Shards shards(layout, parse_sharding(shape.sharding), shape.dtype == "bfloat16", groups.shard(), c10::kMeta,
                 groups.replicas());
   NoWork work(shape, groups.context());
-  StepRunner runner(work, shards, 1, 1, [] {});
-  StepData data;
-  data.micro.resize(1);
-  data.micro.front().resize(static_cast<size_t>(count.micro_steps));
-  runner.run(data);
+  ForwardBackward forward_backward(work, shards, 1, 1, [] {});
+  StepBatch batch;
+  batch.micro.resize(1);
+  batch.micro.front().resize(static_cast<size_t>(count.micro_steps));
+  forward_backward.run(batch);
   return count;
 }
 

@@ -1,5 +1,5 @@
-// One optimizer step of one rank of many, without weights, data or peers: the step runner as it is, over
-// tensors that have shapes only, with collectives that count instead of sending.
+// One optimizer step of one rank of many, without weights, data or peers: the forward and backward as they
+// are, over tensors that have shapes only, with collectives that count instead of sending.
 #pragma once
 
 #include <cstdint>

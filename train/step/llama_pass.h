@@ -1,4 +1,4 @@
-// The computing half of a pass: what a unit does with gathered weights and opened gradients. StepRunner
+// The computing half of a pass: what a unit does with gathered weights and opened gradients. ForwardBackward
 // decides when; whoever only counts transfers does nothing here.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "model/llama/llama.h"
 #include "model/ops/head_exchange.h"
 #include "train/ranks/collectives.h"
-#include "train/step/step_source.h"
+#include "train/step/batch_source.h"
 
 namespace retrace::train {
 

@@ -12,12 +12,12 @@
 namespace retrace::train {
 
 struct Prefetch::State {
-  const StepSource& source;
+  const BatchSource& source;
   int64_t first, last;
   size_t ahead;
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<StepData> ready;
+  std::deque<StepBatch> ready;
   std::exception_ptr problem;
   bool stopping = false;
   std::thread thread;
@@ -25,11 +25,11 @@ struct Prefetch::State {
   void run() {
     try {
       for (int64_t step = first; step < last; ++step) {
-        StepData data = source.make(step);
+        StepBatch batch = source.make(step);
         std::unique_lock lock(mutex);
         changed.wait(lock, [&] { return stopping || ready.size() < ahead; });
         if (stopping) return;
-        ready.push_back(std::move(data));
+        ready.push_back(std::move(batch));
         changed.notify_all();
       }
     } catch (...) {
@@ -40,7 +40,7 @@ struct Prefetch::State {
   }
 };
 
-Prefetch::Prefetch(const StepSource& source, int64_t first, int64_t last, int ahead)
+Prefetch::Prefetch(const BatchSource& source, int64_t first, int64_t last, int ahead)
     : state_(new State{source, first, last, static_cast<size_t>(ahead), {}, {}, {}, {}, false, {}}) {
   state_->thread = std::thread([this] { state_->run(); });
 }
@@ -54,16 +54,16 @@ Prefetch::~Prefetch() {
   state_->thread.join();
 }
 
-StepData Prefetch::next() {
+StepBatch Prefetch::next() {
   const auto start = std::chrono::steady_clock::now();
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [&] { return !state_->ready.empty() || state_->problem; });
   wait_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (state_->ready.empty()) std::rethrow_exception(state_->problem);
-  StepData data = std::move(state_->ready.front());
+  StepBatch batch = std::move(state_->ready.front());
   state_->ready.pop_front();
   state_->changed.notify_all();
-  return data;
+  return batch;
 }
 
 }  // namespace retrace::train

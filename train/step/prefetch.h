@@ -4,19 +4,19 @@
 #include <cstdint>
 #include <memory>
 
-#include "train/step/step_source.h"
+#include "train/step/batch_source.h"
 
 namespace retrace::train {
 
 class Prefetch {
  public:
   // Steps [first, last), in order, at most `ahead` of them waiting.
-  Prefetch(const StepSource& source, int64_t first, int64_t last, int ahead = 2);
+  Prefetch(const BatchSource& source, int64_t first, int64_t last, int ahead = 2);
   ~Prefetch();
   Prefetch(const Prefetch&) = delete;
   Prefetch& operator=(const Prefetch&) = delete;
   // The next step's data; errors of the thread are thrown here. Adds the time it waited to wait_s().
-  StepData next();
+  StepBatch next();
   double wait_s() const { return wait_s_; }
 
  private:

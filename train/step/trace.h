@@ -35,16 +35,18 @@ class Trace {
   double busy_s() const;
   void end_step(int64_t step);  // writes the step's lines and begins the next
 
-  // Times the rest of a scope.
+  // Times the rest of a scope; without a trace nothing.
   class Span {
    public:
-    Span(Trace& trace, Phase phase) : trace_(trace), phase_(phase) {}
-    ~Span() { trace_.add(phase_, start_, std::chrono::duration<double>(Clock::now() - start_).count()); }
+    Span(Trace* trace, Phase phase) : trace_(trace), phase_(phase) {}
+    ~Span() {
+      if (trace_) trace_->add(phase_, start_, std::chrono::duration<double>(Clock::now() - start_).count());
+    }
     Span(const Span&) = delete;
     Span& operator=(const Span&) = delete;
 
    private:
-    Trace& trace_;
+    Trace* trace_;
     Phase phase_;
     Clock::time_point start_ = Clock::now();
   };

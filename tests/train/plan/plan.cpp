@@ -15,7 +15,7 @@
 #include "train/plan.h"
 #include "train/plan/dry_run.h"
 #include "train/ranks/rank_groups.h"
-#include "train/step/step_runner.h"
+#include "train/step/forward_backward.h"
 
 using namespace retrace;
 using namespace retrace::train;
@@ -69,11 +69,11 @@ int64_t measured_peak(const TrainingShape& shape, int world) {
   options.offload = shape.offload;
   const model::Llama llama(shape.llama, options);
   const auto work = make_llama_pass(llama, shape.logit_chunk, groups.context());
-  StepRunner runner(*work, shards, 1, 1, [] {});
-  StepData data;
-  data.micro.resize(1);
-  data.micro.front().push_back(batch_of(shape));
-  runner.run(data);
+  ForwardBackward forward_backward(*work, shards, 1, 1, [] {});
+  StepBatch batch;
+  batch.micro.resize(1);
+  batch.micro.front().push_back(batch_of(shape));
+  forward_backward.run(batch);
   return counter.peak - before;
 }
 

@@ -12,7 +12,7 @@
 #include "core/files/files.h"
 #include "tests/train/testing.h"
 #include "train/checkpoint.h"
-#include "train/step/training_setup.h"
+#include "train/step/round_setup.h"
 
 using namespace retrace;
 using namespace retrace::train;

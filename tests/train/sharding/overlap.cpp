@@ -6,7 +6,7 @@
 #include "tests/train/stand_ins.h"
 #include "tests/train/testing.h"
 #include "train/ranks/rank_groups.h"
-#include "train/step/step_runner.h"
+#include "train/step/forward_backward.h"
 
 using namespace retrace;
 using namespace retrace::train;
@@ -74,11 +74,11 @@ class Idle final : public PassWork {
   Log* log_;
 };
 
-StepData empty_step(size_t micro_steps) {
-  StepData data;
-  data.micro.resize(1);
-  data.micro.front().resize(micro_steps);
-  return data;
+StepBatch empty_step(size_t micro_steps) {
+  StepBatch batch;
+  batch.micro.resize(1);
+  batch.micro.front().resize(micro_steps);
+  return batch;
 }
 
 }  // namespace
@@ -89,8 +89,8 @@ TEST_CASE("weights are fetched and gradients reduced while units compute", "[uni
   const FlatLayout layout(tiny_config(), 1);
   Shards shards(layout, Sharding::zero3, false, group);
   Idle work(&log);
-  StepRunner runner(work, shards, 1, 1, [] {});
-  runner.run(empty_step(1));
+  ForwardBackward forward_backward(work, shards, 1, 1, [] {});
+  forward_backward.run(empty_step(1));
   // Two blocks. A gather begins before the unit before it computes; a reduction ends after the next unit's
   // work, when its slot is wanted or at the end of the pass.
   const Log expected = {"gather",   "gathered", "gather",   "embed",   "gathered", "gather",
@@ -109,8 +109,8 @@ TEST_CASE("copies of the state add up once a step, two units under way", "[unit]
   const FlatLayout layout(tiny_config(), 1);
   Shards shards(layout, Sharding::hsdp, false, group, c10::kCPU, &copies);
   Idle work;
-  StepRunner runner(work, shards, 1, 1, [] {});
-  runner.run(empty_step(3));
+  ForwardBackward forward_backward(work, shards, 1, 1, [] {});
+  forward_backward.run(empty_step(3));
   REQUIRE(of_copies == Log{"sum", "sum", "summed", "sum", "summed", "sum", "summed", "summed"});
   REQUIRE(copies.sums.most == 2);
 }
@@ -123,13 +123,13 @@ TEST_CASE("after its first step a rank's transfers take no new memory", "[unit]"
     Shards shards(layout, mode, true, group, c10::kCPU, mode == Sharding::hsdp ? &copies : nullptr);
     shards.load(*model::random_weights(layout.config(), 1, 0.02));
     Idle work;
-    StepRunner runner(work, shards, 1, 1, [] {});
-    const StepData data = empty_step(2);
-    runner.run(data);
+    ForwardBackward forward_backward(work, shards, 1, 1, [] {});
+    const StepBatch batch = empty_step(2);
+    forward_backward.run(batch);
     const int64_t live = counter.live, large = counter.large;
     for (int step = 0; step < 3; ++step) {
       shards.step({}, 1e-3, 1.0, step + 1);
-      runner.run(data);
+      forward_backward.run(batch);
     }
     REQUIRE(counter.large == large);
     REQUIRE(counter.live == live);

@@ -1,4 +1,4 @@
-#include "train/step/step_source.h"
+#include "train/step/batch_source.h"
 
 #include <ATen/ops/empty.h>
 
@@ -77,7 +77,7 @@ void choose_spans(Sequence& sequence, bool continuous) {
   for (const Span& span : sequence.spans) sequence.tokens += span.second - span.first;
 }
 
-double cost_of(const Sequence& sequence, const StepOptions& options) {
+double cost_of(const Sequence& sequence, const BatchOptions& options) {
   double squares = 0;
   for (const Span& span : sequence.spans) {
     const auto length = static_cast<double>(span.second - span.first);
@@ -158,16 +158,16 @@ void fix_weights(std::vector<Sequence>& sequences, const std::string& loss) {
 
 }  // namespace
 
-StepSource::StepSource(const data::Mixture& mixture, const StepOptions& options)
+BatchSource::BatchSource(const data::Mixture& mixture, const BatchOptions& options)
     : mixture_(mixture), options_(options) {
   if (options.continuous_positions && options.micro_batch > 1)
     throw Error(Code::recipe, "continuous positions need one sequence a micro-batch",
                 "set train.micro_batch = 1", "train.micro_batch");
 }
 
-StepData StepSource::make(int64_t step) const {
-  StepData data;
-  data.step = step;
+StepBatch BatchSource::make(int64_t step) const {
+  StepBatch batch;
+  batch.step = step;
   std::vector<Sequence> sequences;
   for (const data::SampleRef& ref : mixture_.batch(step, options_.batch_sequences)) {
     Sequence sequence;
@@ -176,11 +176,11 @@ StepData StepSource::make(int64_t step) const {
     sequence.id = fmt::format("{}:{}", mixture_.domains()[static_cast<size_t>(ref.domain)].name, ref.index);
     check(sequence, options_.vocab_size);
     choose_spans(sequence, options_.continuous_positions);
-    data.tokens += sequence.tokens;
-    data.label_tokens += sequence.labels;
-    data.skipped_tokens += static_cast<int64_t>(sequence.sample.input_ids.size()) - sequence.tokens;
-    data.sequences_without_labels += sequence.labels == 0 ? 1 : 0;
-    data.batch_ids.push_back(sequence.id);
+    batch.tokens += sequence.tokens;
+    batch.label_tokens += sequence.labels;
+    batch.skipped_tokens += static_cast<int64_t>(sequence.sample.input_ids.size()) - sequence.tokens;
+    batch.sequences_without_labels += sequence.labels == 0 ? 1 : 0;
+    batch.batch_ids.push_back(sequence.id);
     sequences.push_back(std::move(sequence));
   }
   fix_weights(sequences, options_.loss);
@@ -202,12 +202,12 @@ StepData StepSource::make(int64_t step) const {
       std::vector<const Sequence*> members;
       for (size_t i = begin; i < std::min(mine.size(), begin + micro); ++i)
         if (mine[i] < real) members.push_back(&sequences[static_cast<size_t>(mine[i])]);
-      MicroBatch batch = pack(members, options_.pad, parts);
-      batches.push_back(parts == 1 ? std::move(batch) : part_of(batch, options_.rank % parts, parts));
+      MicroBatch packed = pack(members, options_.pad, parts);
+      batches.push_back(parts == 1 ? std::move(packed) : part_of(packed, options_.rank % parts, parts));
     }
-    data.micro.push_back(std::move(batches));
+    batch.micro.push_back(std::move(batches));
   }
-  return data;
+  return batch;
 }
 
 }  // namespace retrace::train

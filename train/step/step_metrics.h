@@ -10,21 +10,11 @@
 
 #include "core/log.h"
 #include "core/metrics/metrics.h"
+#include "train/step/round_setup.h"
+#include "train/step/step_result.h"
 #include "train/step/stragglers.h"
-#include "train/step/training_setup.h"
 
 namespace retrace::train {
-
-// Of a step, the same on every rank.
-struct StepOutcome {
-  double loss = 0, norm = 0, lr = 0;
-  bool good = false, outlier = false, save_asked = false, saving = false;
-  std::vector<double> domain_nll, domain_weight;
-  double loss_z = 0, norm_z = 0;
-  double model_flops = 0;      // of all ranks
-  double memory_bytes = 0;     // resident set of the largest rank
-  std::vector<double> busy_s;  // work of each rank, without waits
-};
 
 // Seconds of rank 0.
 struct StepTimes {
@@ -32,17 +22,17 @@ struct StepTimes {
   std::optional<double> checkpoint_save_s, start_to_first_forward_s;
 };
 
-class StepReport {
+class StepMetrics {
  public:
-  StepReport(const TrainingSetup& setup, const TrainJob& job, const data::Mixture& mixture, int ranks,
-             const TrainProgress& progress);
-  void record(const StepOutcome& outcome, const StepData& data, const TrainProgress& progress,
+  StepMetrics(const RoundSetup& setup, const TrainJob& job, const data::Mixture& mixture, int ranks,
+              const TrainProgress& progress);
+  void record(const StepResult& result, const StepBatch& batch, const TrainProgress& progress,
               const StepTimes& times);
   void flush() { metrics_.flush(); }
   void finish();  // flushes and tells of stragglers
 
  private:
-  const TrainingSetup& setup_;
+  const RoundSetup& setup_;
   const TrainJob& job_;
   const data::Mixture& mixture_;
   int ranks_;
@@ -54,5 +44,7 @@ class StepReport {
 
 // Resident bytes of this process; 0 where /proc does not tell.
 double resident_bytes();
+// Seconds since the kernel started this process; -1 where /proc does not tell.
+double process_age_s();
 
 }  // namespace retrace::train

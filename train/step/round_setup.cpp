@@ -1,4 +1,4 @@
-#include "train/step/training_setup.h"
+#include "train/step/round_setup.h"
 
 #include <set>
 
@@ -55,9 +55,9 @@ std::string differences(const std::map<std::string, std::string>& then,
 
 }  // namespace
 
-TrainingSetup resolve_training(const World& world, const Recipe& recipe, const TrainJob& job,
-                               const data::Mixture& mixture) {
-  TrainingSetup s;
+RoundSetup resolve_round(const World& world, const Recipe& recipe, const TrainJob& job,
+                         const data::Mixture& mixture) {
+  RoundSetup s;
   s.run = recipe.get<RunConfig>();
   s.model = recipe.get<model::ModelConfig>();
   s.optim = recipe.get<OptimConfig>();
@@ -111,7 +111,19 @@ TrainingSetup resolve_training(const World& world, const Recipe& recipe, const T
   return s;
 }
 
-std::unique_ptr<model::WeightSource> open_start_weights(const TrainingSetup& setup, const TrainJob& job) {
+model::ComputeOptions compute_options(const model::ModelConfig& config, const std::string& device) {
+  model::ComputeOptions options;
+  options.device = device;
+  options.bf16 = config.dtype == "bfloat16";
+  options.recompute = config.recompute;
+  options.mlp_tile_tokens = config.mlp_tile_tokens;
+  options.offload = config.offload;
+  options.rms_norm = config.rms_norm;
+  options.continuous_positions = config.continuous_positions;
+  return options;
+}
+
+std::unique_ptr<model::WeightSource> open_start_weights(const RoundSetup& setup, const TrainJob& job) {
   if (!job.start.empty()) return open_checkpoint_weights(job.start);
   if (!setup.model.path.empty()) return model::open_hf_weights(resolve_path(setup.model.path), setup.llama);
   return model::random_weights(setup.llama, static_cast<uint64_t>(setup.run.seed), setup.model.init_std);
@@ -126,7 +138,7 @@ void agree_before_training(World& world, const std::map<std::string, std::string
                 "start all ranks with one recipe, one binary and one set of files");
 }
 
-void check_resumable(const TrainingSetup& setup, const Manifest& manifest, const TrainJob& job,
+void check_resumable(const RoundSetup& setup, const Manifest& manifest, const TrainJob& job,
                      const std::string& data_manifest, bool tell) {
   std::string changed = differences(manifest.recipe, setup.decisive, setup.defaults);
   const auto note = [&](bool same, const char* what) {

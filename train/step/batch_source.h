@@ -29,7 +29,7 @@ struct MicroBatch {
   std::vector<SequenceRange> sequences;
 };
 
-struct StepData {
+struct StepBatch {
   int64_t step = 0;
   // [rank][micro-step]: one entry for a real rank, one each for virtual ranks. All are equally long.
   std::vector<std::vector<MicroBatch>> micro;
@@ -41,7 +41,7 @@ struct StepData {
   std::vector<std::string> batch_ids;  // "domain:sample", to find the data of a bad step
 };
 
-struct StepOptions {
+struct BatchOptions {
   int64_t batch_sequences = 1, micro_batch = 1;
   std::string loss = "sequence_mean";
   double cost_a = 1, cost_b = 0;
@@ -53,17 +53,17 @@ struct StepOptions {
   bool meet_once = false;  // ranks meet at the end of the step only, not at every micro-step
 };
 
-class StepSource {
+class BatchSource {
  public:
   // Error{recipe} for options that do not go together.
-  StepSource(const data::Mixture& mixture, const StepOptions& options);
+  BatchSource(const data::Mixture& mixture, const BatchOptions& options);
   // `step` counts from 0 in the round. Error{corrupt} for a token outside the vocabulary or a weight that is
   // negative or not finite.
-  StepData make(int64_t step) const;
+  StepBatch make(int64_t step) const;
 
  private:
   const data::Mixture& mixture_;
-  StepOptions options_;
+  BatchOptions options_;
 };
 
 }  // namespace retrace::train

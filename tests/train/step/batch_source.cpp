@@ -1,5 +1,5 @@
 // Batches: labels, loss weights, assignment, and what is left out.
-#include "train/step/step_source.h"
+#include "train/step/batch_source.h"
 
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -31,15 +31,15 @@ void write_hand_made(const fs::path& folder) {
   writer.finish();
 }
 
-StepOptions options_for(int64_t batch, const std::string& loss) {
-  StepOptions options;
+BatchOptions options_for(int64_t batch, const std::string& loss) {
+  BatchOptions options;
   options.batch_sequences = batch;
   options.loss = loss;
   options.vocab_size = 300;
   return options;
 }
 
-double weight_sum(const StepData& data) {
+double weight_sum(const StepBatch& data) {
   double sum = 0;
   for (const auto& rank : data.micro)
     for (const MicroBatch& batch : rank)
@@ -54,9 +54,9 @@ TEST_CASE("labels are the next tokens of a span, padding is not computed", "[uni
   TempFolder temp;
   write_hand_made(temp.path() / "d");
   const data::Mixture mixture({{"hand", temp.path() / "d", 1}}, 1);
-  StepOptions options = options_for(2, "sequence_mean");
+  BatchOptions options = options_for(2, "sequence_mean");
   options.micro_batch = 2;
-  const StepData data = StepSource(mixture, options).make(0);
+  const StepBatch data = BatchSource(mixture, options).make(0);
   REQUIRE(data.tokens == 7);
   REQUIRE(data.label_tokens == 4);
   REQUIRE(data.skipped_tokens == 13);
@@ -88,12 +88,12 @@ TEST_CASE("continuous positions keep the documents in front", "[unit]") {
   writer.add(sample);
   writer.finish();
   const data::Mixture mixture({{"x", temp.path() / "d", 1}}, 1);
-  StepOptions options = options_for(1, "global_tokens");
-  REQUIRE(StepSource(mixture, options).make(0).tokens == 2);
+  BatchOptions options = options_for(1, "global_tokens");
+  REQUIRE(BatchSource(mixture, options).make(0).tokens == 2);
   options.continuous_positions = true;
-  REQUIRE(StepSource(mixture, options).make(0).tokens == 4);
+  REQUIRE(BatchSource(mixture, options).make(0).tokens == 4);
   options.micro_batch = 2;
-  REQUIRE_THROWS_AS(StepSource(mixture, options), Error);
+  REQUIRE_THROWS_AS(BatchSource(mixture, options), Error);
 }
 
 TEST_CASE("loss weights add up to one, by sequence or by token, at any world size", "[unit]") {
@@ -106,12 +106,12 @@ TEST_CASE("loss weights add up to one, by sequence or by token, at any world siz
       size_t steps = 0;
       std::map<double, int> distinct;
       for (int rank = 0; rank < world; ++rank) {
-        StepOptions options = options_for(8, loss);
+        BatchOptions options = options_for(8, loss);
         options.rank = rank;
         options.world = world;
         options.micro_batch = 2;
         options.cost_b = 0.01;
-        const StepData data = StepSource(mixture, options).make(1);
+        const StepBatch data = BatchSource(mixture, options).make(1);
         REQUIRE(data.micro.size() == 1);
         if (rank > 0) REQUIRE(data.micro[0].size() == steps);
         steps = data.micro[0].size();
@@ -126,15 +126,15 @@ TEST_CASE("virtual ranks get what real ranks get", "[unit]") {
   TempFolder temp;
   write_tiny_data(temp.path() / "d", 12);
   const data::Mixture mixture({{"tiny", temp.path() / "d", 1}}, 3);
-  StepOptions options = options_for(7, "sequence_mean");
+  BatchOptions options = options_for(7, "sequence_mean");
   options.virtual_ranks = 3;
-  const StepData all = StepSource(mixture, options).make(2);
+  const StepBatch all = BatchSource(mixture, options).make(2);
   REQUIRE(all.micro.size() == 3);
   options.virtual_ranks = 1;
   options.world = 3;
   for (int rank = 0; rank < 3; ++rank) {
     options.rank = rank;
-    const StepData own = StepSource(mixture, options).make(2);
+    const StepBatch own = BatchSource(mixture, options).make(2);
     const auto& other = all.micro[static_cast<size_t>(rank)];
     REQUIRE(own.micro[0].size() == other.size());
     for (size_t k = 0; k < other.size(); ++k) {
@@ -149,12 +149,12 @@ TEST_CASE("ranks that share sequences hold equal parts of what one rank would", 
   write_tiny_data(temp.path() / "d", 12);
   const data::Mixture mixture({{"tiny", temp.path() / "d", 1}}, 3);
   for (const int context : {2, 4}) {
-    StepOptions options = options_for(7, "sequence_mean");
+    BatchOptions options = options_for(7, "sequence_mean");
     options.micro_batch = 2;
     options.world = 2;
     const auto wholes = [&](int rank) {
       options.rank = rank;
-      return StepSource(mixture, options).make(3).micro[0];
+      return BatchSource(mixture, options).make(3).micro[0];
     };
     const std::vector<std::vector<MicroBatch>> expected = {wholes(0), wholes(1)};
     options.world = 2 * context;
@@ -200,9 +200,9 @@ TEST_CASE("a token outside the vocabulary is refused with its sample", "[unit]")
   TempFolder temp;
   write_tiny_data(temp.path() / "d", 4);
   const data::Mixture mixture({{"tiny", temp.path() / "d", 1}}, 3);
-  StepOptions options = options_for(4, "sequence_mean");
+  BatchOptions options = options_for(4, "sequence_mean");
   options.vocab_size = 20;
-  const StepSource source(mixture, options);
+  const BatchSource source(mixture, options);
   Prefetch prefetch(source, 0, 5);
   try {
     prefetch.next();
@@ -217,10 +217,10 @@ TEST_CASE("prefetched steps come in order and are those that are made directly",
   TempFolder temp;
   write_tiny_data(temp.path() / "d", 12);
   const data::Mixture mixture({{"tiny", temp.path() / "d", 1}}, 3);
-  const StepSource source(mixture, options_for(4, "sequence_mean"));
+  const BatchSource source(mixture, options_for(4, "sequence_mean"));
   Prefetch prefetch(source, 2, 6);
   for (int64_t step = 2; step < 6; ++step) {
-    const StepData data = prefetch.next();
+    const StepBatch data = prefetch.next();
     REQUIRE(data.step == step);
     REQUIRE(data.batch_ids == source.make(step).batch_ids);
   }
