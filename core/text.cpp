@@ -61,6 +61,10 @@ std::vector<std::string_view> split_lines(std::string_view text) {
   return lines;
 }
 
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   size_t start = 0;

@@ -10,6 +10,8 @@ namespace retrace {
 
 // Lines without their '\n'; text that ends in '\n' has no empty last line. A '\r' stays.
 std::vector<std::string_view> split_lines(std::string_view text);
+// The front of a text up to its first '\n': of an exception's text, what stands before its stack trace.
+std::string first_line(std::string_view text);
 std::vector<std::string_view> split(std::string_view text, char separator);  // "a,,b" gives three pieces
 std::string_view trim(std::string_view text);  // ASCII white space on both sides
 std::string join(const std::vector<std::string>& parts, std::string_view separator);

@@ -61,8 +61,8 @@ Loop::~Loop() = default;
 
 fs::path Loop::run() {
   write_run_files();
-  plan_ = prepare_plan(recipe_, run_, ranks_);
-  tokenizer_ = prepare_tokenizer(recipe_, run_, plan_, ranks_);
+  inputs_ = prepare_inputs(recipe_, run_, ranks_);
+  tokenizer_ = prepare_tokenizer(recipe_, run_, inputs_, ranks_);
   pack_texts();
   for (int64_t round = 1; round <= config_.rounds; ++round) {
     throw_if_stopped();
@@ -261,7 +261,7 @@ Json Loop::heldout_before(int64_t round, const Branch& branch) {
 }
 
 Json Loop::heldout(const Branch& branch, const fs::path& out) {
-  if (!plan_.has("dev")) return nullptr;
+  if (!inputs_.has("dev")) return nullptr;
   const Json results = evaluate(branch, out, {"perplexity"}, {{"dev", run_ / "heldout" / "dev.jsonl"}});
   return results["results"]["perplexity_dev"]["bits_per_byte,none"];
 }
@@ -289,7 +289,7 @@ void Loop::finish() {
   tasks.push_back("perplexity");
   std::map<std::string, fs::path> sets;
   for (const std::string fold : {"dev", "test"})
-    if (plan_.has(fold)) sets[fold] = run_ / "heldout" / (fold + ".jsonl");
+    if (inputs_.has(fold)) sets[fold] = run_ / "heldout" / (fold + ".jsonl");
   for (const auto& branch : branches_) {
     const Json results = evaluate(branch, branch.folder / "eval" / "final", tasks, sets);
     models.push_back({{"name", branch.variant},

@@ -76,7 +76,7 @@ class Loop {
   LoopConfig config_;
   fs::path run_;
   Ranks ranks_;
-  Plan plan_;
+  RunInputs inputs_;
   RunTokenizer tokenizer_;
   std::vector<Branch> branches_;
   std::string start_name_, scorer_name_, judge_name_;

@@ -53,10 +53,10 @@ void Loop::synthesise(int64_t round, const Branch& main) {
   const auto search = recipe.get<synth::SearchConfig>();
   synth::SynthJob job;
   job.slice = [&](const auto& use) {
-    plan_.each("train", static_cast<int>(round), [&](const synth::SliceEntry& entry) { use(entry.row); });
+    inputs_.each("train", static_cast<int>(round), [&](const synth::SliceEntry& entry) { use(entry.row); });
   };
-  job.reading = plan_.reading;
-  job.contamination = plan_.contamination.get();
+  job.reading = inputs_.reading;
+  job.contamination = inputs_.contamination.get();
   job.out = main.round(round) / "synth";
   job.round = static_cast<int>(round);
   job.ranks = ranks_;

@@ -199,7 +199,7 @@ std::optional<Error> run_synth(const Call& call, const Recipe& recipe, const Ran
   const auto search = recipe.get<SearchConfig>();
   SynthJob job = job_of(call, recipe);
   job.ranks = ranks;
-  const Contamination contamination = job.slice && !slices_are_judged(run_folder_of(recipe) / kSliceFile)
+  const Contamination contamination = job.slice && !slices_are_selected(run_folder_of(recipe) / kSliceFile)
                                           ? Contamination()
                                           : contamination_of(recipe);
   for (const auto& [benchmark, n_tasks] : contamination.tasks())

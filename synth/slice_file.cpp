@@ -52,7 +52,7 @@ Json to_json(const SliceEntry& entry) {
   return out;
 }
 
-bool slices_are_judged(const fs::path& file) {
+bool slices_are_selected(const fs::path& file) {
   return get_or<bool>(parse_json(read_file(file), file.string()), "hygiene", false, file.string());
 }
 

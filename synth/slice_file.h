@@ -25,13 +25,13 @@ inline constexpr const char* kSliceFile = "slices.json";
 
 Json to_json(const SliceEntry& entry);
 // Whether [hygiene] was applied when they were cut; earlier versions of this program did not.
-bool slices_are_judged(const std::filesystem::path& file);
+bool slices_are_selected(const std::filesystem::path& file);
 // In order of the file. Files that an earlier version of this program wrote name no origins and dates: those
 // repositories are read again with `options`, and Error{input} says so where a tree is not the same.
 void each_slice_entry(const std::filesystem::path& file, const SnapshotOptions& options,
                       const std::function<void(const SliceEntry&)>& use);
 
-// One of them as it was judged: checked against its tree hash, without duplicate files.
+// One of them as it was selected: checked against its tree hash, without duplicate files.
 Snapshot take_slice_entry(SourceReader& reader, const SliceEntry& entry, const SnapshotOptions& options);
 
 }  // namespace retrace::synth

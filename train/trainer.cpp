@@ -43,7 +43,7 @@ class Trainer {
   StepBatch fetch_batch(double& wait_s);
   void trace_waits();
   StepResult decide(const StepBatch& batch, std::vector<StepLoss> losses);
-  void judge_outlier(StepResult& result);
+  void mark_outlier(StepResult& result);
   void update(const StepResult& result, const StepBatch& batch);
   void leave_out(const StepResult& result, const StepBatch& batch);
   void skip_bad_step(const StepResult& result, const StepBatch& batch);
@@ -186,11 +186,11 @@ StepResult Trainer::decide(const StepBatch& batch, std::vector<StepLoss> losses)
   result.norm = shards_.gradient_norm(all, static_cast<int64_t>(packed.size()));
   result.good = std::isfinite(result.loss) && std::isfinite(result.norm);
   result.lr = learning_rate(setup_.optim, progress_.data_step, setup_.steps);
-  judge_outlier(result);
+  mark_outlier(result);
   return result;
 }
 
-void Trainer::judge_outlier(StepResult& result) {
+void Trainer::mark_outlier(StepResult& result) {
   const double most = setup_.train.max_z_score;
   if (most == 0 || !result.good) return;
   const OutlierDetector::Scores z = outliers_.add(result.loss, result.norm);

@@ -1,4 +1,5 @@
 #include "core/ranks/lock_file.h"
+#include "core/text.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -24,13 +25,8 @@ namespace {
 constexpr size_t kBeatDigits = 12;
 constexpr std::string_view kBeatMark = "\"beat\": \"";
 
-std::string first_line_of(const char* path) {
-  std::string text = read_file(path, 4096);
-  return text.substr(0, text.find('\n'));
-}
-
 const std::string& boot_id() {
-  static const std::string id = first_line_of("/proc/sys/kernel/random/boot_id");
+  static const std::string id = first_line(read_file("/proc/sys/kernel/random/boot_id", 4096));
   return id;
 }
 

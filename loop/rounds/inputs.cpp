@@ -74,10 +74,10 @@ void write_slices(const fs::path& file, synth::Ledger& ledger, const Kept& kept,
   out.commit();
 }
 
-void write_heldout(const Plan& plan, const fs::path& run) {
+void write_heldout(const RunInputs& inputs, const fs::path& run) {
   for (const std::string fold : {"dev", "test"}) {
     StagedFile out(run / "heldout" / (fold + ".jsonl"));
-    plan.each_snapshot(fold, 0, [&](const synth::Snapshot& snapshot) {
+    inputs.each_snapshot(fold, 0, [&](const synth::Snapshot& snapshot) {
       for (const auto& file : snapshot.files)
         if (!file.language.empty())
           out.write(
@@ -90,7 +90,7 @@ void write_heldout(const Plan& plan, const fs::path& run) {
 }
 
 // Every rank: the sources are read by all, the rest is rank 0's.
-void cut_plan(const Recipe& recipe, const Plan& plan, const fs::path& run, const Ranks& ranks) {
+void cut_inputs(const Recipe& recipe, const RunInputs& inputs, const fs::path& run, const Ranks& ranks) {
   const auto config = recipe.get<synth::SynthConfig>();
   const auto loop = recipe.get<LoopConfig>();
   const auto seed = static_cast<uint64_t>(recipe.get<RunConfig>().seed);
@@ -102,14 +102,14 @@ void cut_plan(const Recipe& recipe, const Plan& plan, const fs::path& run, const
   job.list = [input = resolve_path(config.input).string()](const synth::UseSource& use) {
     synth::list_sources(input, use);
   };
-  job.reading = plan.reading;
-  job.contamination = plan.contamination.get();
+  job.reading = inputs.reading;
+  job.contamination = inputs.contamination.get();
   job.cluster_signatures = true;
   job.ranks = ranks;
   synth::plan_synthesis(recipe, job, [&](synth::Ledger& ledger) {
     const Kept kept = kept_of(ledger);
     if (kept.repositories.empty()) throw nothing_left(config.input, kept.dropped);
-    write_slices(plan.file, ledger, kept,
+    write_slices(inputs.file, ledger, kept,
                  synth::cut_slices(kept.repositories, static_cast<int>(loop.rounds), loop.dev_fraction,
                                    loop.test_fraction, seed));
   });
@@ -117,15 +117,15 @@ void cut_plan(const Recipe& recipe, const Plan& plan, const fs::path& run, const
 
 }  // namespace
 
-void Plan::each(const std::string& fold, int round,
-                const std::function<void(const synth::SliceEntry&)>& use) const {
+void RunInputs::each(const std::string& fold, int round,
+                     const std::function<void(const synth::SliceEntry&)>& use) const {
   synth::each_slice_entry(file, reading, [&](const synth::SliceEntry& entry) {
     if (entry.fold == fold && entry.round == round) use(entry);
   });
 }
 
-void Plan::each_snapshot(const std::string& fold, int round,
-                         const std::function<void(const synth::Snapshot&)>& use) const {
+void RunInputs::each_snapshot(const std::string& fold, int round,
+                              const std::function<void(const synth::Snapshot&)>& use) const {
   const synth::SnapshotOptions options = synth::without_contamination(reading, contamination.get());
   synth::SourceReader reader;
   each(fold, round, [&](const synth::SliceEntry& entry) {
@@ -134,24 +134,24 @@ void Plan::each_snapshot(const std::string& fold, int round,
   });
 }
 
-Plan prepare_plan(const Recipe& recipe, const fs::path& run, const Ranks& ranks) {
-  Plan plan;
-  plan.file = run / synth::kSliceFile;
-  plan.reading = synth::snapshot_options(recipe.get<synth::SynthConfig>());
+RunInputs prepare_inputs(const Recipe& recipe, const fs::path& run, const Ranks& ranks) {
+  RunInputs inputs;
+  inputs.file = run / synth::kSliceFile;
+  inputs.reading = synth::snapshot_options(recipe.get<synth::SynthConfig>());
   // No rank passes the reading before all have looked, so that all see the same.
-  const bool cut = fs::exists(plan.file);
-  if (!cut || synth::slices_are_judged(plan.file))
-    plan.contamination = std::make_shared<synth::Contamination>(synth::contamination_of(recipe));
-  if (!cut) cut_plan(recipe, plan, run, ranks);
+  const bool cut = fs::exists(inputs.file);
+  if (!cut || synth::slices_are_selected(inputs.file))
+    inputs.contamination = std::make_shared<synth::Contamination>(synth::contamination_of(recipe));
+  if (!cut) cut_inputs(recipe, inputs, run, ranks);
   first_rank_does(ranks, "loop/plan", recipe.get<RunConfig>().timeout_s, [&] {
-    if (!fs::exists(run / "heldout" / "test.jsonl")) write_heldout(plan, run);
+    if (!fs::exists(run / "heldout" / "test.jsonl")) write_heldout(inputs, run);
   });
-  synth::each_slice_entry(plan.file, plan.reading,
-                          [&](const synth::SliceEntry& entry) { plan.folds.insert(entry.fold); });
-  return plan;
+  synth::each_slice_entry(inputs.file, inputs.reading,
+                          [&](const synth::SliceEntry& entry) { inputs.folds.insert(entry.fold); });
+  return inputs;
 }
 
-RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const Plan& plan,
+RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const RunInputs& inputs,
                                const Ranks& ranks) {
   const auto config = recipe.get<data::TokenizerConfig>();
   const auto model = recipe.get<model::ModelConfig>();
@@ -165,7 +165,7 @@ RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const 
     first_rank_does(ranks, "loop/tokenizer", recipe.get<RunConfig>().timeout_s, [&] {
       if (fs::exists(out.path)) return;
       std::vector<std::string> texts;
-      plan.each_snapshot("train", 1, [&](const synth::Snapshot& snapshot) {
+      inputs.each_snapshot("train", 1, [&](const synth::Snapshot& snapshot) {
         for (const auto& file : snapshot.files) texts.push_back(file.content);
       });
       const fs::path partial = run / "tokenizer.partial";

@@ -17,7 +17,7 @@
 
 namespace retrace::loop {
 
-struct Plan {
+struct RunInputs {
   fs::path file;                                              // slices.json
   std::set<std::string> folds;                                // that hold a repository: train, dev, test
   synth::SnapshotOptions reading;                             // of every repository, before contamination
@@ -35,7 +35,7 @@ struct Plan {
 // The ranks read the repositories of synth.input, [hygiene] selects among them (RUN/sources/ledger.db), and
 // rank 0 cuts what is left into slices (whole near-duplicate clusters) and writes slices.json and
 // heldout/{dev,test}.jsonl. A repository of which another was found when the run goes on is Error{input}.
-Plan prepare_plan(const Recipe& recipe, const fs::path& run, const Ranks& ranks);
+RunInputs prepare_inputs(const Recipe& recipe, const fs::path& run, const Ranks& ranks);
 
 // The run's tokenizer: tokenizer.path, else the model folder's, else one trained on the first slice (rank 0)
 // and kept in RUN/tokenizer.
@@ -43,7 +43,7 @@ struct RunTokenizer {
   fs::path path;
   std::shared_ptr<const data::Tokenizer> tokenizer;
 };
-RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const Plan& plan,
+RunTokenizer prepare_tokenizer(const Recipe& recipe, const fs::path& run, const RunInputs& inputs,
                                const Ranks& ranks);
 
 }  // namespace retrace::loop

@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "core/random.h"
+#include "core/text.h"
 #include "model/device/te_functions.h"
 #include "model/ops/attention.h"
 #include "model/ops/cpu/typed.h"
@@ -47,10 +48,6 @@ double error_of(at::ScalarType dtype, const HeadShape& shape, c10::Device device
   const at::Tensor expected = attention_backward(dout.to(at::kFloat), wide, reference, starts, shape, still);
   return std::max({distance(ours.out, reference.out), distance(ours.lse_th, reference.lse_th),
                    distance(gradient, expected)});
-}
-
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
 }
 
 }  // namespace

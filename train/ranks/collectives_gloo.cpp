@@ -243,7 +243,7 @@ class Gloo final : public Collectives {
   }
 
   Error lost(const std::exception& problem) const {
-    const std::string text = first_line(problem.what());
+    const std::string text = c10d_message(problem.what());
     const std::string names = root_->blame ? root_->blame() : "";
     const std::string message = names.empty() ? "a collective failed: " + text : "lost " + names;
     return Error(Code::distributed, message, "start again: training resumes from the newest checkpoint",

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "model/device/library_table.h"
 #include "train/ranks/collectives.h"
 
@@ -178,8 +179,6 @@ class Nccl final : public Collectives {
            can ? "in registered memory" : "not registered, this GPU or NCCL cannot");
     return can;
   }
-
-  static std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
   Error lost(const std::string& text) const {
     const std::string names = root_->blame ? root_->blame() : "";

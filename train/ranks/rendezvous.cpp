@@ -96,7 +96,7 @@ class StoreRendezvous {
       throw Error(Code::distributed,
                   fmt::format("rank 0, or the launcher that serves the job's store, went while ranks joined "
                               "({})",
-                              first_line(problem.what())),
+                              c10d_message(problem.what())),
                   "start again", fmt::format("rank {}", rank_));
     }
   }

@@ -17,6 +17,7 @@
 
 #include "core/error.h"
 #include "core/poll.h"
+#include "core/text.h"
 
 namespace retrace::train {
 namespace {
@@ -101,7 +102,7 @@ class TcpCoordinator final : public Coordinator {
     } catch (const std::exception& problem) {
       throw Error(Code::distributed,
                   fmt::format("rank 0, or the launcher that serves the job's store, is gone ('{}': {})", key,
-                              first_line(problem.what())),
+                              c10d_message(problem.what())),
                   "start again: training resumes from the newest checkpoint", fmt::format("rank {}", rank_));
     }
   }
@@ -164,10 +165,9 @@ std::shared_ptr<c10d::Store> within(double timeout_s, std::function<std::shared_
 
 }  // namespace
 
-// c10d appends stack traces to its messages.
-std::string first_line(const std::string& text) {
-  const size_t end = std::min(text.find('\n'), text.find(" Exception raised from"));
-  return text.substr(0, end);
+// c10d appends stack traces to its messages, on the same line too.
+std::string c10d_message(const std::string& text) {
+  return first_line(text.substr(0, text.find(" Exception raised from")));
 }
 
 std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address) {
@@ -188,7 +188,7 @@ std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address) {
   } catch (const std::exception& problem) {
     throw Error(Code::distributed,
                 fmt::format("cannot {} the job's store at {}:{}: {}", address.serve ? "serve" : "reach",
-                            address.host, address.port, first_line(problem.what())),
+                            address.host, address.port, c10d_message(problem.what())),
                 "check MASTER_ADDR and MASTER_PORT, and that no other job uses this port");
   }
 }

@@ -21,10 +21,10 @@ struct StoreAddress {
   double timeout_s = 300;
 };
 std::shared_ptr<c10d::Store> connect_store(const StoreAddress& address);
-std::string first_line(const std::string& text);  // of a c10d message: without its stack trace
 
 // Keys are put under `prefix`. Every call is one or two round trips; store failures are Error{distributed}.
 std::unique_ptr<Coordinator> make_tcp_coordinator(std::shared_ptr<c10d::Store> store, std::string prefix,
                                                   int rank);
+std::string c10d_message(const std::string& text);  // the text of a c10d exception without its stack trace
 
 }  // namespace retrace::train

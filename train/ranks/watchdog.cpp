@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "train/ranks/last_words.h"
 #include "train/ranks/tcp_coordinator.h"
 
@@ -190,7 +191,7 @@ void Watchdog::announce_leaving(int64_t step) {
   try {
     s.store->compareSet(s.leaving_key(), kNothing, std::to_string(step));
   } catch (const std::exception& problem) {
-    warn("cannot tell the other ranks that this one leaves: {}", first_line(problem.what()));
+    warn("cannot tell the other ranks that this one leaves: {}", c10d_message(problem.what()));
   }
 }
 

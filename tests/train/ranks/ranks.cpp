@@ -94,16 +94,19 @@ TEST_CASE("every rank leaves a trace of its steps, and the log says who was wait
       REQUIRE(steps[phase] == 6);
     REQUIRE(steps["checkpoint"] == 3);
     if (rank > 0) continue;
-    // The phases lie inside the step and are most of it.
+    // The phases lie inside the step and are most of it: in the step that other processes disturbed least,
+    // for a step takes milliseconds here.
+    double best_share = 0;
     for (const Json& line : read_jsonl(bench.run("run") / "metrics.jsonl")) {
       const auto step_s = get<double>(line, "step_time_s", "metrics");
       const double phases_s = whole_s[get<int64_t>(line, "step", "metrics")];
       INFO(to_text(line) << " phases " << phases_s);
       REQUIRE(phases_s <= step_s * 1.05 + 1e-4);
-      REQUIRE(phases_s >= step_s * 0.5);
+      best_share = std::max(best_share, phases_s / step_s);
       REQUIRE(get<double>(line, "model_flop_utilisation", "metrics") > 0);
       REQUIRE(get<double>(line, "slowest_over_mean", "metrics") >= 1);
     }
+    REQUIRE(best_share >= 0.7);
   }
 }
 
