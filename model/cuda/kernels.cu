@@ -45,8 +45,8 @@ void allow_shared(Kernel* kernel, size_t bytes) {
 
 }  // namespace
 
-const GpuKernels<float> kFloatKernels = make_gpu_kernels<float>();
-const GpuKernels<Bf16> kBf16Kernels = make_gpu_kernels<Bf16>();
+const RowKernels<float> kFloatKernels = make_gpu_kernels<float>();
+const RowKernels<Bf16> kBf16Kernels = make_gpu_kernels<Bf16>();
 const GpuOptimizer kOptimizer = make_gpu_optimizer();
 
 }  // namespace retrace::model::cuda

@@ -48,7 +48,7 @@ int device_count() {
   return c10::cuda::device_count_ensure_non_zero();
 }
 
-const GpuLibrary kLibrary = {
+const CudaLibrary kLibrary = {
     kVersion,   &kFloatKernels, &kBf16Kernels, &kOptimizer, device_count, use,         memory,
     reset_peak, synchronize,    make_nccl,     abort_nccl,  open_te,      &kTeKernels,
 };
@@ -56,6 +56,6 @@ const GpuLibrary kLibrary = {
 }  // namespace
 }  // namespace retrace::model::cuda
 
-extern "C" __attribute__((visibility("default"))) const retrace::model::GpuLibrary* retrace_cuda_library() {
+extern "C" __attribute__((visibility("default"))) const retrace::model::CudaLibrary* retrace_cuda_library() {
   return &retrace::model::cuda::kLibrary;
 }

@@ -8,8 +8,8 @@
 namespace retrace::model::cuda {
 
 cudaStream_t current_stream();
-extern const GpuKernels<float> kFloatKernels;
-extern const GpuKernels<Bf16> kBf16Kernels;
+extern const RowKernels<float> kFloatKernels;
+extern const RowKernels<Bf16> kBf16Kernels;
 extern const GpuOptimizer kOptimizer;
 
 }  // namespace retrace::model::cuda

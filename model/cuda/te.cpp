@@ -321,7 +321,7 @@ std::string open_te(const char* path) {
   return "";
 }
 
-const TeKernels kTeKernels = {attention, attention_backward, rms_norm, rope, swiglu, swiglu_backward};
+const TeFunctions kTeKernels = {attention, attention_backward, rms_norm, rope, swiglu, swiglu_backward};
 
 }  // namespace retrace::model::cuda
 

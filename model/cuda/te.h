@@ -11,6 +11,6 @@ namespace retrace::model::cuda {
 // keeps what is open.
 std::string open_te(const char* path);
 // Usable after open_te() has said "".
-extern const TeKernels kTeKernels;
+extern const TeFunctions kTeKernels;
 
 }  // namespace retrace::model::cuda

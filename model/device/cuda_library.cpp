@@ -12,13 +12,13 @@
 namespace retrace::model {
 namespace {
 
-const GpuLibrary* opened = nullptr;
+const CudaLibrary* opened = nullptr;
 GpuInfo in_use;
 constexpr const char* kNoDriver = "no NVIDIA driver (libcuda.so.1) on this machine";
 
 std::filesystem::path library_path() {
   std::error_code ignored;
-  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / kGpuLibraryName;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / kCudaLibraryName;
 }
 
 // Opens the library for good, or says what is missing.
@@ -32,9 +32,9 @@ std::string try_open() {
     return path.string() + " does not exist (scripts/build --cuda makes it)";
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (!handle) return fmt::format("{} does not load: {}", path.string(), dlerror());
-  const auto entry = reinterpret_cast<GpuLibraryEntry*>(dlsym(handle, kGpuLibraryEntry));
+  const auto entry = reinterpret_cast<CudaLibraryEntry*>(dlsym(handle, kCudaLibraryEntry));
   if (!entry) return path.string() + " is not a library of this program";
-  const GpuLibrary* const found = entry();
+  const CudaLibrary* const found = entry();
   if (std::string(found->version) != kVersion)
     return fmt::format("{} is of version {}, the program of {}", path.string(), found->version, kVersion);
   try {
@@ -66,7 +66,7 @@ std::string choose_device(const std::string& wanted) {
   return "cpu";
 }
 
-const GpuLibrary& gpu_library() {
+const CudaLibrary& cuda_library() {
   if (!opened) fail(Code::internal, "a tensor on the GPU, but the GPU library was never opened");
   return *opened;
 }
@@ -76,11 +76,11 @@ int gpu_count() {
 }
 
 GpuInfo use_gpu(int index) {
-  const int count = gpu_library().device_count();
+  const int count = cuda_library().device_count();
   if (index < 0 || index >= count)
     throw Error(Code::recipe, fmt::format("GPU {} is asked for, this machine has {}", index, count),
                 "start as many ranks on a machine as it has GPUs");
-  return in_use = gpu_library().use(index);
+  return in_use = cuda_library().use(index);
 }
 
 GpuInfo gpu_in_use() {

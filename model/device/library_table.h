@@ -13,10 +13,10 @@ class Store;
 
 namespace retrace::model {
 
-struct GpuLibrary {
+struct CudaLibrary {
   const char* version;
-  const GpuKernels<float>* floats;
-  const GpuKernels<Bf16>* bf16s;
+  const RowKernels<float>* floats;
+  const RowKernels<Bf16>* bf16s;
   const GpuOptimizer* optimizer;
   int (*device_count)();
   GpuInfo (*use)(int index);
@@ -30,23 +30,23 @@ struct GpuLibrary {
   void (*abort_nccl)(c10d::Backend& group);
   // Opens libtransformer_engine.so: "" if it is ready, else what is wrong. `te` is usable from then on.
   std::string (*open_te)(const char* path);
-  const TeKernels* te;
+  const TeFunctions* te;
 };
 
 // The one function that the library exports by name.
-using GpuLibraryEntry = const GpuLibrary*();
-inline constexpr const char* kGpuLibraryEntry = "retrace_cuda_library";
-inline constexpr const char* kGpuLibraryName = "libretrace_cuda.so";
+using CudaLibraryEntry = const CudaLibrary*();
+inline constexpr const char* kCudaLibraryEntry = "retrace_cuda_library";
+inline constexpr const char* kCudaLibraryName = "libretrace_cuda.so";
 
 // The opened library. Error{internal} if choose_device() has not said "cuda".
-const GpuLibrary& gpu_library();
+const CudaLibrary& cuda_library();
 
 template <class T>
-const GpuKernels<T>& gpu_kernels() {
+const RowKernels<T>& row_kernels() {
   if constexpr (sizeof(T) == sizeof(float))
-    return *gpu_library().floats;
+    return *cuda_library().floats;
   else
-    return *gpu_library().bf16s;
+    return *cuda_library().bf16s;
 }
 
 }  // namespace retrace::model

@@ -11,7 +11,7 @@
 namespace retrace::model {
 
 template <class T>
-struct GpuKernels {
+struct RowKernels {
   void (*rms_norm)(const T* x, const T* w, T* y, float* rstd, int64_t rows, int64_t width, float eps,
                    bool hf);
   // partial: gpu_norm_blocks(rows) * width floats of scratch. dw is added to.

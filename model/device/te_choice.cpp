@@ -39,7 +39,7 @@ fs::path python_packages() {
 TeChoice open_first(const std::vector<fs::path>& places) {
   TeChoice choice;
   for (const fs::path& place : places) {
-    const std::string problem = gpu_library().open_te(place.c_str());
+    const std::string problem = cuda_library().open_te(place.c_str());
     if (problem.empty()) return {true, place.string(), ""};
     choice.why += (choice.why.empty() ? "" : "; ") + problem;
   }

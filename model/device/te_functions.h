@@ -25,7 +25,7 @@ struct TeAttention {
   float scale;
 };
 
-struct TeKernels {
+struct TeFunctions {
   // Causal in each document. out like q; lse [rows, heads], natural logarithm.
   void (*attention)(const TeAttention& in, Bf16* out, float* lse);
   // Deterministic.

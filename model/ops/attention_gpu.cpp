@@ -164,7 +164,7 @@ AttentionResult te_forward(const at::Tensor& qkv, const std::vector<int64_t>& st
                            const HeadShape& shape) {
   const TeInput in(qkv, starts, shape);
   AttentionResult result = empty_result(qkv, shape);
-  gpu_library().te->attention(in.call, pointer<Bf16>(result.out), pointer<float>(result.lse_th));
+  cuda_library().te->attention(in.call, pointer<Bf16>(result.out), pointer<float>(result.lse_th));
   return result;
 }
 
@@ -174,8 +174,8 @@ at::Tensor te_backward(const at::Tensor& dout, const at::Tensor& qkv, const Atte
   const at::Tensor dy = dout.contiguous(), out = result.out.contiguous(), lse = result.lse_th.contiguous();
   const at::Tensor dq = at::empty_like(in.heads.q), dk = at::empty_like(in.heads.k),
                    dv = at::empty_like(in.heads.v);
-  gpu_library().te->attention_backward(in.call, pointer<Bf16>(dy), pointer<Bf16>(out), pointer<float>(lse),
-                                       pointer<Bf16>(dq), pointer<Bf16>(dk), pointer<Bf16>(dv));
+  cuda_library().te->attention_backward(in.call, pointer<Bf16>(dy), pointer<Bf16>(out), pointer<float>(lse),
+                                        pointer<Bf16>(dq), pointer<Bf16>(dk), pointer<Bf16>(dv));
   return at::cat({dq, dk, dv}, 1).view({qkv.size(0), shape.row()});
 }
 

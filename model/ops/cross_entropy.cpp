@@ -35,7 +35,7 @@ void chunked_cross_entropy(const at::Tensor& n_rd, const at::Tensor& weight_vd, 
     by_dtype(logits_cv, [&](auto tag) {
       using T = decltype(tag);
       if (logits_cv.is_cuda())
-        return gpu_kernels<T>().cross_entropy(pointer<T>(logits_cv), pointer<int64_t>(label_ids) + first,
+        return row_kernels<T>().cross_entropy(pointer<T>(logits_cv), pointer<int64_t>(label_ids) + first,
                                               gradient ? pointer<float>(loss_weights) + first : nullptr,
                                               pointer<float>(nll_r) + first, count, vocabulary, gradient);
       parallel_rows(count, 1, [&](int64_t begin, int64_t end) {

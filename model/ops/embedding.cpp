@@ -26,7 +26,7 @@ void embedding_backward(const at::Tensor& ids_t, const at::Tensor& dx_td, at::Te
         at::sort(ids_t.to(dx_td.device()), std::optional<bool>(true), /*dim=*/0, /*descending=*/false);
     by_dtype(dx_td, [&](auto tag) {
       using T = decltype(tag);
-      gpu_kernels<T>().embedding_gradient(pointer<T>(dx_td), pointer<int64_t>(sorted),
+      row_kernels<T>().embedding_gradient(pointer<T>(dx_td), pointer<int64_t>(sorted),
                                           pointer<int64_t>(order), pointer<float>(gradient_vd), tokens,
                                           width);
     });

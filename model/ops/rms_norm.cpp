@@ -26,7 +26,7 @@ at::Tensor backward_on_gpu(const at::Tensor& x_td, const at::Tensor& weight_d, c
   const at::Tensor partial = at::empty({gpu_norm_blocks(rows), width}, dweight_d.options());
   by_dtype(x_td, [&](auto tag) {
     using T = decltype(tag);
-    gpu_kernels<T>().rms_norm_backward(pointer<T>(x_td), pointer<T>(weight_d), pointer<float>(rstd_t),
+    row_kernels<T>().rms_norm_backward(pointer<T>(x_td), pointer<T>(weight_d), pointer<float>(rstd_t),
                                        pointer<T>(dy_td), pointer<T>(residual_td), pointer<T>(dx_td),
                                        pointer<float>(dweight_d), pointer<float>(partial), rows, width, hf);
   });
@@ -41,11 +41,11 @@ RmsNormResult rms_norm_forward(const at::Tensor& x_td, const at::Tensor& weight_
     using T = decltype(tag);
     if constexpr (std::is_same_v<T, Bf16>)
       if (x_td.is_cuda() && !hf && te_use() == TeUse::all)  // its rounding is this flavour's
-        return gpu_library().te->rms_norm(pointer<T>(x_td), pointer<T>(weight_d), pointer<T>(result.y_td),
-                                          pointer<float>(result.rstd_t), rows, width,
-                                          static_cast<float>(eps));
+        return cuda_library().te->rms_norm(pointer<T>(x_td), pointer<T>(weight_d), pointer<T>(result.y_td),
+                                           pointer<float>(result.rstd_t), rows, width,
+                                           static_cast<float>(eps));
     if (x_td.is_cuda())
-      return gpu_kernels<T>().rms_norm(pointer<T>(x_td), pointer<T>(weight_d), pointer<T>(result.y_td),
+      return row_kernels<T>().rms_norm(pointer<T>(x_td), pointer<T>(weight_d), pointer<T>(result.y_td),
                                        pointer<float>(result.rstd_t), rows, width, static_cast<float>(eps),
                                        hf);
     parallel_rows(rows, kGrainRows, [&](int64_t begin, int64_t end) {

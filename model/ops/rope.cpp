@@ -82,7 +82,7 @@ namespace {
 void rotate_by_te(at::Tensor& qkv, const RopeAngles& angles, const HeadShape& shape, bool back) {
   const int64_t rows = qkv.size(0), heads = shape.heads + shape.kv_heads, width = heads * shape.head_dim;
   const at::Tensor rotated = at::empty({rows, width}, qkv.options());
-  gpu_library().te->rope(
+  cuda_library().te->rope(
       pointer<Bf16>(qkv), shape.row(), pointer<Bf16>(rotated), pointer<float>(angles.angle_pe),
       angles.angle_pe.size(0), pointer<int32_t>(angles.run_first),
       {pointer<int32_t>(angles.run_starts), angles.run_first.size(0), angles.longest_run, rows}, heads,
@@ -95,7 +95,7 @@ void rotate_on_gpu(at::Tensor& qkv, const RopeAngles& angles, const HeadShape& s
     return rotate_by_te(qkv, angles, shape, sign < 0);
   by_dtype(qkv, [&](auto tag) {
     using T = decltype(tag);
-    gpu_kernels<T>().rope(pointer<T>(qkv), pointer<float>(angles.cos_pe), pointer<float>(angles.sin_pe),
+    row_kernels<T>().rope(pointer<T>(qkv), pointer<float>(angles.cos_pe), pointer<float>(angles.sin_pe),
                           pointer<int32_t>(angles.gpu_positions), sign, qkv.size(0), shape);
   });
 }

@@ -34,8 +34,8 @@ class Nccl final : public Collectives {
     const auto keys = c10::make_intrusive<c10d::PrefixStore>(options.prefix, store_);
     try {
       group_ = c10::intrusive_ptr<c10d::Backend>::reclaim(
-          model::gpu_library().make_nccl(*keys, rank(), size(), options.timeout_s, options.device,
-                                         parent ? parent->group_.get() : nullptr, color));
+          model::cuda_library().make_nccl(*keys, rank(), size(), options.timeout_s, options.device,
+                                          parent ? parent->group_.get() : nullptr, color));
     } catch (const std::exception& problem) {
       throw lost(problem.what());
     }
@@ -165,7 +165,7 @@ class Nccl final : public Collectives {
     if (!group_ || aborted_) return;
     aborted_ = true;
     try {
-      model::gpu_library().abort_nccl(*group_);
+      model::cuda_library().abort_nccl(*group_);
     } catch (const std::exception&) {  // it is gone already
     }
   }

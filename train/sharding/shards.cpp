@@ -26,8 +26,8 @@ uint16_t* bf16_data(const at::Tensor& t) {
 void update(bool gpu, const AdamWStep& adam, float keep, int64_t n, float* master, float* exp_avg,
             float* exp_avg_sq, const float* gradient, uint16_t* weights) {
   if (gpu)
-    return model::gpu_library().optimizer->adamw(adam, keep, nullptr, n, master, exp_avg, exp_avg_sq,
-                                                 gradient, weights);
+    return model::cuda_library().optimizer->adamw(adam, keep, nullptr, n, master, exp_avg, exp_avg_sq,
+                                                  gradient, weights);
   model::parallel_rows(n, kGrain, [&](int64_t from, int64_t to) {
     adamw_update(adam, keep, to - from, master + from, exp_avg + from, exp_avg_sq + from, gradient + from,
                  weights ? weights + from : nullptr);
@@ -134,9 +134,9 @@ std::vector<double> Shards::chunk_sums_on_gpu() {
   for (int u = 0; u < layout_.num_units(); ++u) {
     const int64_t chunks = layout_.chunks_per_rank(u, world());
     sums.push_back(at::empty({chunks}, options(at::kDouble)));
-    model::gpu_library().optimizer->chunk_sums(unit(u).gradient.const_data_ptr<float>(),
-                                               layout_.chunk_elements(), chunks,
-                                               sums.back().mutable_data_ptr<double>());
+    model::cuda_library().optimizer->chunk_sums(unit(u).gradient.const_data_ptr<float>(),
+                                                layout_.chunk_elements(), chunks,
+                                                sums.back().mutable_data_ptr<double>());
   }
   const at::Tensor all = model::to_host(at::cat(sums));
   return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};

@@ -50,9 +50,9 @@ std::vector<at::Tensor> gradients_of(FlatModel model, const ComputeOptions& opti
 
 TEST_CASE("CUDA kernels compute what the CPU's kernels compute", "[gpu]") {
   need_gpu();
-  gpu_testing::check_kernels<float>(gpu_kernels<float>(), at::kCUDA, 1000, 4096);
-  gpu_testing::check_kernels<Bf16>(gpu_kernels<Bf16>(), at::kCUDA, 1000, 4096);
-  gpu_testing::check_kernels<Bf16>(gpu_kernels<Bf16>(), at::kCUDA, 130, 128256);
+  gpu_testing::check_kernels<float>(row_kernels<float>(), at::kCUDA, 1000, 4096);
+  gpu_testing::check_kernels<Bf16>(row_kernels<Bf16>(), at::kCUDA, 1000, 4096);
+  gpu_testing::check_kernels<Bf16>(row_kernels<Bf16>(), at::kCUDA, 130, 128256);
 }
 
 TEST_CASE("an AdamW step on the GPU follows the formula", "[gpu]") {
@@ -66,8 +66,8 @@ TEST_CASE("an AdamW step on the GPU follows the formula", "[gpu]") {
   for (const at::Tensor& t : {master, m, v, gradient, half}) there.push_back(t.to(at::kCUDA));
   at::Tensor bf16 = at::empty({n}, at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
   const auto at_gpu = [&](size_t i) { return there[i].data_ptr<float>(); };
-  gpu_library().optimizer->adamw(step, step.decay, at_gpu(4), n, at_gpu(0), at_gpu(1), at_gpu(2), at_gpu(3),
-                                 static_cast<uint16_t*>(bf16.data_ptr()));
+  cuda_library().optimizer->adamw(step, step.decay, at_gpu(4), n, at_gpu(0), at_gpu(1), at_gpu(2), at_gpu(3),
+                                  static_cast<uint16_t*>(bf16.data_ptr()));
   const at::Tensor g = gradient * 0.25;
   m = m * 0.9f + g * 0.1f;
   v = v * 0.95f + g * 0.05f * g;

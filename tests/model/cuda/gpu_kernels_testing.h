@@ -33,7 +33,7 @@ void require_near(const at::Tensor& value, const at::Tensor& expected, const cha
 
 template <class T>
 struct Case {
-  const GpuKernels<T>& gpu;
+  const RowKernels<T>& gpu;
   const KernelTable<T>& cpu;
   c10::Device device;
   int64_t rows, width;
@@ -131,7 +131,7 @@ struct Case {
 
 // rows and width: sizes to try beside those that reach every path.
 template <class T>
-void check_kernels(const GpuKernels<T>& gpu, c10::Device device, int64_t rows, int64_t width) {
+void check_kernels(const RowKernels<T>& gpu, c10::Device device, int64_t rows, int64_t width) {
   at::manual_seed(1);
   for (const int64_t w : {int64_t{1}, int64_t{8}, int64_t{20}, int64_t{64}, width}) {
     for (const int64_t r : {int64_t{1}, int64_t{3}, rows}) {
