@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/log_output.h"
 #include "core/text.h"
@@ -66,7 +67,6 @@ void show_live_line(const std::string& line) {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 // What is slow is told by the minute or by the hour.
 std::string rate_text(double per_second, const std::string& unit) {
   if (per_second >= 0.1 || per_second <= 0) return format_count(per_second) + " " + unit + "/s";
@@ -90,10 +90,8 @@ struct Progress::State {
   bool stop = false, printed = false;
   std::thread printer;
 
-  double elapsed_s() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
   std::string line() {
-    const double count = static_cast<double>(done.load()) + part.load(), seconds = elapsed_s();
+    const double count = static_cast<double>(done.load()) + part.load(), seconds = elapsed_s(start);
     const double rate = seconds > 0 ? count / seconds : 0;
     std::string text = fmt::format("{}: {}", what, format_count(count));
     if (total > 0)
@@ -108,7 +106,7 @@ struct Progress::State {
   }
 
   std::string closing_line() {
-    const double count = static_cast<double>(done.load()), seconds = elapsed_s();
+    const double count = static_cast<double>(done.load()), seconds = elapsed_s(start);
     return with_note(fmt::format("{}: {} {} in {} ({})", what, format_count(count), unit,
                                  format_duration(seconds),
                                  rate_text(seconds > 0 ? count / seconds : 0, unit)));

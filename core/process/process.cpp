@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/files/files.h"
 #include "core/process/process_spawn.h"
@@ -21,8 +22,6 @@
 namespace retrace {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 class Handle {
  public:
@@ -108,7 +107,7 @@ class Conversation {
   ProcessResult run() {
     const auto start = Clock::now();
     while (!process_spawn::has_ended(child_)) {
-      const double left_s = options_.timeout_s - std::chrono::duration<double>(Clock::now() - start).count();
+      const double left_s = options_.timeout_s - elapsed_s(start);
       if (options_.timeout_s > 0 && left_s <= 0) {
         result_.timed_out = true;
         break;

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/clock.h"
 #include "core/error.h"
 
 namespace retrace::train {
@@ -55,10 +56,10 @@ Prefetch::~Prefetch() {
 }
 
 StepBatch Prefetch::next() {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [&] { return !state_->ready.empty() || state_->problem; });
-  wait_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  wait_s_ += elapsed_s(start);
   if (state_->ready.empty()) std::rethrow_exception(state_->problem);
   StepBatch batch = std::move(state_->ready.front());
   state_->ready.pop_front();

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "core/clock.h"
 #include "core/files/files.h"
 
 namespace retrace::train {
@@ -24,7 +25,6 @@ inline constexpr uint64_t kMaxTraceBytes = uint64_t{32} << 20;
 
 class Trace {
  public:
-  using Clock = std::chrono::steady_clock;
   Trace(const std::filesystem::path& run_folder, int rank, uint64_t max_bytes = kMaxTraceBytes);
 
   void add(Phase phase, Clock::time_point start, double duration_s);
@@ -40,7 +40,7 @@ class Trace {
    public:
     Span(Trace* trace, Phase phase) : trace_(trace), phase_(phase) {}
     ~Span() {
-      if (trace_) trace_->add(phase_, start_, std::chrono::duration<double>(Clock::now() - start_).count());
+      if (trace_) trace_->add(phase_, start_, elapsed_s(start_));
     }
     Span(const Span&) = delete;
     Span& operator=(const Span&) = delete;
