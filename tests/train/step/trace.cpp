@@ -23,7 +23,7 @@ TEST_CASE("trace: pieces of a phase add up, and the files stay small", "[unit]")
   constexpr uint64_t kSmall = 2000;
   Trace trace(temp.path(), 3, kSmall);
   for (int64_t step = 1; step <= 100; ++step) {
-    const auto now = Trace::Clock::now();
+    const auto now = Clock::now();
     trace.add(Phase::forward, now, 0.25);
     trace.add(Phase::forward, now, 0.5);
     trace.add(Phase::gather_wait, now, 0.125);
@@ -48,7 +48,7 @@ TEST_CASE("trace: a disk that does not take it stops the trace alone", "[fault]"
   set_file_operation_hook(
       [](const char* operation, const fs::path& path) { fail_with_errno(operation, path, 28); });
   for (int64_t step = 1; step <= 3; ++step) {
-    trace.add(Phase::forward, Trace::Clock::now(), 1);
+    trace.add(Phase::forward, Clock::now(), 1);
     trace.end_step(step);
   }
   set_file_operation_hook(nullptr);
