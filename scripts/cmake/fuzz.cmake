@@ -7,7 +7,7 @@ if(RETRACE_FUZZ)
   file(GLOB_RECURSE fuzz_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/synth/input/*.cpp ${PROJECT_SOURCE_DIR}/core/*.cpp)
   list(FILTER fuzz_sources EXCLUDE REGEX
     "/core/(cli|recipe|metrics|sandbox)/|/core/(ranks/run_lock|process/launcher|failpoint)|/core/files/sqlite")
-  list(APPEND fuzz_sources data/packing/text_stream.cpp synth/generate/answer.cpp synth/record/prose.cpp
+  list(APPEND fuzz_sources data/packing/text_stream.cpp synth/paths.cpp synth/generate/answer.cpp synth/record/prose.cpp
     model/endpoint/http_rules.cpp model/endpoint/logprob_answer.cpp)
   add_library(fuzz_input STATIC ${fuzz_sources})
   target_include_directories(fuzz_input PUBLIC ${PROJECT_SOURCE_DIR})
