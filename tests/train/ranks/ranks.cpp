@@ -72,8 +72,10 @@ TEST_CASE("training lowers the loss, records what it promises, and a done round 
 
 TEST_CASE("every rank leaves a trace of its steps, and the log says who was waited for", "[dist]") {
   const Bench bench;
-  const ProcessResult result =
-      bench.train("run", 2, {"train.steps=6", "checkpoint.every=2", "train.peak_tflops=0.001"});
+  // Steps long enough (0.15 s) that other processes do not decide which part of one is computing.
+  const ProcessResult result = bench.train("run", 2,
+                                           {"train.steps=6", "checkpoint.every=2", "train.peak_tflops=0.001",
+                                            "model.hidden_size=256", "model.intermediate_size=2048"});
   expect_ok(result);
   INFO(result.output);
   REQUIRE(contains(result, "was the slowest in"));
@@ -102,11 +104,10 @@ TEST_CASE("every rank leaves a trace of its steps, and the log says who was wait
       const double phases_s = whole_s[get<int64_t>(line, "step", "metrics")];
       INFO(to_text(line) << " phases " << phases_s);
       REQUIRE(phases_s <= step_s * 1.05 + 1e-4);
-      best_share = std::max(best_share, phases_s / step_s);
+      REQUIRE(phases_s >= step_s * 0.5);
       REQUIRE(get<double>(line, "model_flop_utilisation", "metrics") > 0);
       REQUIRE(get<double>(line, "slowest_over_mean", "metrics") >= 1);
     }
-    REQUIRE(best_share >= 0.7);
   }
 }
 
