@@ -96,9 +96,7 @@ TEST_CASE("every rank leaves a trace of its steps, and the log says who was wait
       REQUIRE(steps[phase] == 6);
     REQUIRE(steps["checkpoint"] == 3);
     if (rank > 0) continue;
-    // The phases lie inside the step and are most of it: in the step that other processes disturbed least,
-    // for a step takes milliseconds here.
-    double best_share = 0;
+    // The phases lie inside the step and are most of it.
     for (const Json& line : read_jsonl(bench.run("run") / "metrics.jsonl")) {
       const auto step_s = get<double>(line, "step_time_s", "metrics");
       const double phases_s = whole_s[get<int64_t>(line, "step", "metrics")];
