@@ -20,7 +20,7 @@
 #include "loop/doctor/doctor.h"
 #include "loop/loop.h"
 #include "loop/plan/plan_recipe.h"
-#include "loop/rounds/synth_verb.h"
+#include "loop/synth_verb.h"
 #include "model/device/cuda_library.h"
 #include "synth/config.h"
 #include "synth/export.h"

@@ -7,9 +7,9 @@
 #include "core/recipe/run_config.h"
 #include "synth/stage/finished.h"
 #include "synth/stage/gathering.h"
-#include "synth/stage/made_item.h"
 #include "synth/stage/make_queue.h"
 #include "synth/stage/publish_stage.h"
+#include "synth/stage/work_item_files.h"
 
 namespace retrace::synth {
 
@@ -42,7 +42,7 @@ struct Stage {
   const Recipe& recipe;
   const SynthJob& job;
   double timeout_s;
-  ItemMaker maker;
+  RecordMaker maker;
   fs::path items;
   std::string key;
   Gathering gathering;
@@ -58,12 +58,12 @@ MakePlan select_and_plan(Stage& s) {
   return read_make_plan(s.items);
 }
 
-// Each repository: structured, skeleton, filled, searched (ItemMaker::make).
+// Each repository: structured, skeleton, filled, searched (RecordMaker::make).
 void make_trajectories(Stage& s) {
   s.maker.start();
-  std::vector<std::unique_ptr<ItemMaker>> more;  // beside the first
+  std::vector<std::unique_ptr<RecordMaker>> more;  // beside the first
   for (size_t i = 1; i < s.job.workers.size(); ++i)
-    more.push_back(std::make_unique<ItemMaker>(s.recipe, s.job, s.job.workers[i], &s.maker));
+    more.push_back(std::make_unique<RecordMaker>(s.recipe, s.job, s.job.workers[i], &s.maker));
   make_queue(s.items).share(
       s.job.ranks, s.key + "lease/", fmt::format("synthesis, round {}", s.job.round),
       s.maker.is_slow() ? "repositories" : "groups",

@@ -43,6 +43,7 @@ void Database::Close::operator()(sqlite3* handle) const {
 }
 
 Database::Database(const fs::path& file, Mode mode) : file_(file.string()) {
+  if (mode == Mode::scratch) remove_file(file);
   announce_file_operation("open", file);
   const bool reads = mode == Mode::read_only || mode == Mode::immutable;
   const int flags =

@@ -19,7 +19,7 @@ class Database {
     wal,        // read and written by this process alone; write-ahead log, fsync at each commit
     journal,    // the same with a rollback journal: also where shared memory is not to be trusted (network
                 // folders)
-    scratch,    // no journal, no fsync: for what can be made again, or is renamed to its place when complete
+    scratch,    // a new file, an old one goes; no journal, no fsync: for what can be made again
     read_only,  // never written; another process may be writing
     immutable,  // never written, never locked; the file must not change meanwhile
   };

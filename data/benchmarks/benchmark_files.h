@@ -34,7 +34,5 @@ std::filesystem::path find_data(const std::string& data_dir, const std::string& 
 std::string read_maybe_gzip(const std::filesystem::path& path);
 // One object a line; empty lines are skipped. Error{corrupt} names file and line.
 std::vector<Json> read_json_lines(const std::filesystem::path& path);
-// Pieces of re.split("\s+", text) with Python's idea of white space, counted.
-int64_t count_words(const std::string& text);
 
 }  // namespace retrace::data

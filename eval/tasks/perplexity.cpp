@@ -2,6 +2,7 @@
 // bits_per_byte.
 #include "core/files/files.h"
 #include "data/benchmarks/benchmark_files.h"
+#include "eval/scoring/count_words.h"
 #include "eval/tasks/registry.h"
 
 namespace retrace::eval {
@@ -44,7 +45,7 @@ class Perplexity : public EvalTask {
                            const Sandbox*) const override {
     Score score;
     const double ll = answers.at(0).loglikelihood;
-    const auto words = static_cast<double>(data::count_words(item.prompt)),
+    const auto words = static_cast<double>(count_words(item.prompt)),
                bytes = static_cast<double>(item.prompt.size());
     score.values = {
         {"word_perplexity", ll, words}, {"byte_perplexity", ll, bytes}, {"bits_per_byte", ll, bytes}};

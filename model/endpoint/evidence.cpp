@@ -181,8 +181,6 @@ std::map<std::string, Usage> spent_in(const std::vector<fs::path>& databases) {
 void merge_evidence(const fs::path& published, const std::vector<fs::path>& items) {
   if (items.empty()) return;
   const fs::path fresh = published.string() + ".partial";
-  remove_file(fresh);
-  announce_file_operation("open", fresh);
   {
     Database to(fresh, Database::Mode::scratch);
     to.exec(kTables);

@@ -14,39 +14,30 @@
 
 namespace retrace::synth {
 
-namespace {
-
-fs::path without_old(const fs::path& file) {
-  remove_file(file);
-  return file;
-}
-
-}  // namespace
-
 std::vector<FileSignature> file_signatures(const Snapshot& snapshot, const HygieneConfig& config) {
-  std::vector<FileSignature> facts;
-  if (config.duplicate_files == "keep") return facts;
+  std::vector<FileSignature> signatures;
+  if (config.duplicate_files == "keep") return signatures;
   for (const SourceFile& file : snapshot.files) {
     if (file.language.empty() ||
         static_cast<int64_t>(word_hashes(file.content, kCodeWords).size()) < config.duplicate_min_words)
       continue;
-    FileSignature fact = {file.path, file.language, sha256_hex(file.content),
-                          static_cast<int64_t>(file.content.size()), ""};
+    FileSignature one = {file.path, file.language, sha256_hex(file.content),
+                         static_cast<int64_t>(file.content.size()), ""};
     if (config.duplicate_files == "near") {
       std::vector<uint64_t> shingles;
       add_shingles(file.content, kCodeWords, &shingles);
-      fact.signature = pack_signature(minhash(&shingles));
+      one.signature = pack_signature(minhash(&shingles));
     }
-    facts.push_back(std::move(fact));
+    signatures.push_back(std::move(one));
   }
-  return facts;
+  return signatures;
 }
 
 struct DuplicateFiles::State {
   State(const HygieneConfig& config, const fs::path& scratch)
       : near(config.duplicate_files == "near"),
         jaccard(config.file_jaccard),
-        db(without_old(scratch), Database::Mode::scratch) {
+        db(scratch, Database::Mode::scratch) {
     db.exec(
         "CREATE TABLE kept(id INTEGER PRIMARY KEY, file TEXT, signature BLOB);"
         "CREATE TABLE hashes(hash TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;");

@@ -4,14 +4,14 @@
 
 namespace retrace::synth {
 
-Json done_json(const ItemMaker& maker, const std::string& key) {
+Json done_json(const RecordMaker& maker, const std::string& key) {
   return {{"key", key},
           {"scorer", maker.scorer_name()},
           {"weights", maker.weights_name()},
           {"writer", maker.writer_weights()}};
 }
 
-std::optional<Json> finished_summary(const fs::path& out, const ItemMaker& maker, const std::string& key) {
+std::optional<Json> finished_summary(const fs::path& out, const RecordMaker& maker, const std::string& key) {
   const auto read_json = [&](const char* name) { return parse_json(read_file(out / name), name); };
   if (!fs::exists(out / "done.json")) return std::nullopt;
   const Json done = read_json("done.json");

@@ -5,15 +5,15 @@
 #include <optional>
 #include <string>
 
-#include "synth/stage/item_maker.h"
+#include "synth/stage/record_maker.h"
 
 namespace retrace::synth {
 
-Json done_json(const ItemMaker& maker, const std::string& key);
+Json done_json(const RecordMaker& maker, const std::string& key);
 
 // summary.json of `out` if its done.json has this key and the maker's weights and scorer; a maker that has no
 // scorer, or has not loaded its writer, matches any.
-std::optional<Json> finished_summary(const std::filesystem::path& out, const ItemMaker& maker,
+std::optional<Json> finished_summary(const std::filesystem::path& out, const RecordMaker& maker,
                                      const std::string& key);
 
 }  // namespace retrace::synth

@@ -13,7 +13,7 @@ constexpr size_t kMadeTogether = 64;               // repositories in an item to
 constexpr int64_t kItemBytes = int64_t{64} << 10;  // of source, in such an item
 constexpr const char* kHead = "stage.json";
 
-std::string inputs_text(const ItemMaker& maker, const LedgerRow& row) {
+std::string inputs_text(const RecordMaker& maker, const LedgerRow& row) {
   const auto text = [&](const char* name) { return get<std::string>(row.read_result, name, "ledger"); };
   return maker.inputs_text(effective_tree(row), text("origin"), text("revision"), text("licence"),
                            text("date"));
@@ -21,7 +21,7 @@ std::string inputs_text(const ItemMaker& maker, const LedgerRow& row) {
 
 }  // namespace
 
-void write_make_queue(const fs::path& items, const fs::path& out, Ledger& ledger, ItemMaker& maker) {
+void write_make_queue(const fs::path& items, const fs::path& out, Ledger& ledger, RecordMaker& maker) {
   WorkQueueWriter writer(items / "make");
   Sha256 all;
   all.add(maker.recipe_hash());
@@ -43,7 +43,7 @@ void write_make_queue(const fs::path& items, const fs::path& out, Ledger& ledger
     if (row.state != "planned" && row.state != "done") return;
     const std::string what = inputs_text(maker, row);
     all.add(what);
-    keys += maker.item_key(what) + "\n";
+    keys += maker.record_key(what) + "\n";
     item.sources.push_back(row.source);
     item.trees.push_back(row.tree);
     item.duplicates.push_back(row.duplicates);

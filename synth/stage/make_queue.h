@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "synth/stage/item_maker.h"
+#include "synth/stage/record_maker.h"
 #include "synth/stage/work_queue.h"
 
 namespace retrace::synth {
@@ -18,7 +18,7 @@ struct MakePlan {
 
 // Rank 0: writes work items for the ledger's selected repositories, and their plan, into the folder `items`.
 void write_make_queue(const std::filesystem::path& items, const std::filesystem::path& out, Ledger& ledger,
-                      ItemMaker& maker);
+                      RecordMaker& maker);
 MakePlan read_make_plan(const std::filesystem::path& items);
 WorkQueue make_queue(const std::filesystem::path& items);
 

@@ -5,8 +5,8 @@
 #include "synth/hygiene/duplicate_files.h"
 #include "synth/stage/finished.h"
 #include "synth/stage/gathering.h"
-#include "synth/stage/made_item.h"
-#include "synth/stage/publisher.h"
+#include "synth/stage/result_writer.h"
+#include "synth/stage/work_item_files.h"
 
 namespace retrace::synth {
 
@@ -43,10 +43,10 @@ void write_duplicates(const fs::path& out, Ledger& ledger) {
 }  // namespace
 
 void publish_stage(const SynthJob& job, const SynthConfig& config, const fs::path& items,
-                   const MakePlan& plan, ItemMaker& maker, Ledger& ledger) {
+                   const MakePlan& plan, RecordMaker& maker, Ledger& ledger) {
   if (plan.n_records == 0) throw nothing_left(ledger);
   maker.publish();
-  Publisher publisher(job.out, config, plan.n_records);
+  ResultWriter publisher(job.out, config, plan.n_records);
   make_queue(items).each([&](const WorkItem& item) {
     each_made(items, item, [&](const Trajectory& t, const Json& summary) { publisher.add(t, summary); });
     publisher.add_candidates(made_candidates(items, item));

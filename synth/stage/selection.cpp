@@ -14,11 +14,6 @@ namespace retrace::synth {
 
 namespace {
 
-fs::path without_old(const fs::path& file) {
-  remove_file(file);
-  return file;
-}
-
 // Recursive descent over an SPDX expression: OR of AND of (ids, "id WITH exception", parentheses).
 class Expression {
  public:
@@ -81,7 +76,7 @@ bool licence_allowed(const std::string& licence, const std::vector<std::string>&
 
 struct RepositorySelection::State {
   State(HygieneConfig c, const fs::path& scratch, Ledger& l)
-      : config(std::move(c)), ledger(l), db(without_old(scratch), Database::Mode::scratch) {
+      : config(std::move(c)), ledger(l), db(scratch, Database::Mode::scratch) {
     db.exec(
         "CREATE TABLE trees(tree TEXT PRIMARY KEY) WITHOUT ROWID;"
         "CREATE TABLE kept(id INTEGER PRIMARY KEY, place TEXT);");

@@ -73,3 +73,14 @@ TEST_CASE("sqlite: a transaction that is not committed leaves nothing, in either
     REQUIRE_FALSE(rows.step());
   }
 }
+
+TEST_CASE("sqlite: a scratch database begins anew, whatever its file held", "[unit]") {
+  const TempFolder folder;
+  const auto path = folder.path() / "scratch.db";
+  { Database(path, Database::Mode::scratch).exec("CREATE TABLE t (x)"); }
+  Database again(path, Database::Mode::scratch);
+  again.exec("CREATE TABLE t (x)");  // an error if the old one were there
+  Statement rows(again, "SELECT count(*) FROM t");
+  REQUIRE(rows.step());
+  REQUIRE(rows.number(0) == 0);
+}

@@ -13,21 +13,13 @@
 #include "core/files/files.h"
 #include "core/json.h"
 #include "core/ranks/lock_file.h"
+#include "tests/core/ranks/coordinator_forms.h"
 #include "tests/core/testing.h"
 
 using namespace retrace;
 using namespace retrace::testing;
 
 namespace {
-
-// Runs `check` with each form.
-void with_each(const std::function<void(Coordinator&)>& check) {
-  const auto in_process = make_in_process_coordinator();
-  check(*in_process);
-  TempFolder temp;
-  const auto folder = make_folder_coordinator(temp / "store");
-  check(*folder);
-}
 
 void sleep_ms(int milliseconds) {
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));

@@ -9,21 +9,13 @@
 #include <thread>
 
 #include "core/clock.h"
+#include "tests/core/ranks/coordinator_forms.h"
 #include "tests/core/testing.h"
 
 using namespace retrace;
 using namespace retrace::testing;
 
 namespace {
-
-// Runs `check` with each form.
-void with_each(const std::function<void(Coordinator&)>& check) {
-  const auto in_process = make_in_process_coordinator();
-  check(*in_process);
-  TempFolder temp;
-  const auto folder = make_folder_coordinator(temp / "store");
-  check(*folder);
-}
 
 // What each rank threw, "" if nothing.
 std::vector<std::string> run_ranks(int size, Coordinator& store,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "data/benchmarks/benchmark_files.h"
+#include "eval/scoring/count_words.h"
 #include "tests/eval/testing.h"
 
 using namespace retrace;
@@ -90,13 +91,13 @@ TEST_CASE("a document is scored whole, in disjoint windows, after one prefix tok
 
 TEST_CASE("words are counted as Python's re.split(r'\\s+') does", "[unit]") {
   // python3 -c "import re; print(len(re.split(r'\s+', TEXT)))"
-  REQUIRE(data::count_words("") == 1);
-  REQUIRE(data::count_words("one") == 1);
-  REQUIRE(data::count_words(" one  two\n") == 4);
-  REQUIRE(data::count_words("a\xC2\xA0"
-                            "b\xE3\x80\x80"
-                            "c\x1c"
-                            "d") == 4);
-  REQUIRE(data::count_words("a\xE2\x80\x8B"
-                            "b") == 1);
+  REQUIRE(count_words("") == 1);
+  REQUIRE(count_words("one") == 1);
+  REQUIRE(count_words(" one  two\n") == 4);
+  REQUIRE(count_words("a\xC2\xA0"
+                      "b\xE3\x80\x80"
+                      "c\x1c"
+                      "d") == 4);
+  REQUIRE(count_words("a\xE2\x80\x8B"
+                      "b") == 1);
 }

@@ -5,6 +5,7 @@
 
 #include "model/engine/rolling.h"
 #include "model/files/weights.h"
+#include "tests/model/flat_source.h"
 #include "tests/model/letter_tokenizer.h"
 #include "tests/model/llama_testing.h"
 #include "tests/shared.h"
@@ -16,19 +17,6 @@ using retrace::tests::error_of;
 using Ids = std::vector<int32_t>;
 
 namespace {
-
-class FlatSource : public WeightSource {
- public:
-  explicit FlatSource(const FlatModel& model) : tensors_(model.named(model.weights)) {}
-  void read(const ParameterSpec& spec, int64_t begin, int64_t end, float* out) const override {
-    const at::Tensor flat = tensors_.at(spec.name).to(at::kFloat).flatten();
-    std::copy_n(flat.data_ptr<float>() + begin, end - begin, out);
-  }
-  std::string fingerprint() const override { return "flat"; }
-
- private:
-  std::map<std::string, at::Tensor> tensors_;
-};
 
 std::unique_ptr<Engine> tiny_engine() {
   const FlatModel random = random_model(tiny_config(4, 2), 7, 0.3);

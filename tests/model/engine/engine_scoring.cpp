@@ -9,6 +9,7 @@
 #include "model/engine/generate.h"
 #include "model/engine/shared_engine.h"
 #include "model/files/weights.h"
+#include "tests/model/flat_source.h"
 #include "tests/model/llama_testing.h"
 
 using namespace retrace;
@@ -17,21 +18,6 @@ using namespace retrace::model::testing;
 using Ids = std::vector<int32_t>;
 
 namespace {
-
-class FlatSource : public WeightSource {
- public:
-  explicit FlatSource(const FlatModel& model) : tensors_(model.named(model.weights)) {}
-  void read(const ParameterSpec& spec, int64_t begin, int64_t end, float* out) const override {
-    const at::Tensor flat = tensors_.at(spec.name).to(at::kFloat).flatten();
-    std::copy_n(flat.data_ptr<float>() + begin, end - begin, out);
-    elements_read += end - begin;
-  }
-  std::string fingerprint() const override { return "flat"; }
-  mutable int64_t elements_read = 0;
-
- private:
-  std::map<std::string, at::Tensor> tensors_;
-};
 
 const FlatModel& tiny() {
   static const FlatModel random = random_model(tiny_config(4, 2), 7, 0.3);

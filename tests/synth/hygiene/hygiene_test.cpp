@@ -8,7 +8,7 @@
 #include "synth/hygiene/contamination.h"
 #include "synth/hygiene/minhash.h"
 #include "synth/record/store.h"
-#include "synth/stage/item_maker.h"
+#include "synth/stage/record_maker.h"
 #include "synth/stage/selection.h"
 #include "tests/synth/input/input_testing.h"
 #include "tests/synth/record_testing.h"

@@ -1,4 +1,4 @@
-#include "synth/stage/made_item.h"
+#include "synth/stage/work_item_files.h"
 
 #include <algorithm>
 
@@ -21,7 +21,7 @@ bool is_made(const fs::path& items, const WorkItem& item) {
   return fs::exists(file_of(items, item, kSummaries));
 }
 
-void make_item(const fs::path& items, const WorkItem& item, ItemMaker& maker,
+void make_item(const fs::path& items, const WorkItem& item, RecordMaker& maker,
                const std::function<Snapshot(size_t)>& take, const WorkQueue::Tick& tick,
                const WorkQueue::Part& part) {
   const fs::path trajectories = file_of(items, item, kTrajectories);
@@ -34,7 +34,7 @@ void make_item(const fs::path& items, const WorkItem& item, ItemMaker& maker,
     const auto so_far = [&](double done) {
       part((static_cast<double>(i) + done) / static_cast<double>(item.sources.size()));
     };
-    const MadeItem made = maker.make(snapshot, tick, so_far);
+    const MadeRecord made = maker.make(snapshot, tick, so_far);
     writer.add(made.trajectory);
     candidates += made.candidates;
     summaries += to_text(made.summary) + "\n";

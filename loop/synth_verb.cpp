@@ -8,7 +8,7 @@
 #include "core/ranks/run_lock.h"
 #include "core/recipe/run_config.h"
 #include "core/recipe/run_folder.h"
-#include "loop/rounds/synth_verb.h"
+#include "loop/synth_verb.h"
 #include "model/device/cuda_library.h"
 #include "synth/commands.h"
 #include "train/config.h"

@@ -1,8 +1,8 @@
-#include "synth/stage/publisher.h"
+#include "synth/stage/result_writer.h"
 
 #include "core/error.h"
 #include "core/hash.h"
-#include "synth/stage/item_summary.h"
+#include "synth/stage/record_summary.h"
 #include "synth/view/page.h"
 
 namespace retrace::synth {
@@ -21,18 +21,18 @@ fs::path cleared(fs::path out) {
 
 }  // namespace
 
-Publisher::Publisher(fs::path out, const SynthConfig& config, size_t n_records)
+ResultWriter::ResultWriter(fs::path out, const SynthConfig& config, size_t n_records)
     : out_(cleared(std::move(out))),
       config_(config),
       n_records_(n_records),
       candidates_(out_ / "candidates.jsonl"),
       total_(empty_total()) {}
 
-std::string Publisher::shard_name(size_t shard) const {
+std::string ResultWriter::shard_name(size_t shard) const {
   return n_records_ <= kRecordsPerShard ? "trajectories.traj" : fmt::format("trajectories-{:05}.traj", shard);
 }
 
-void Publisher::add(const Trajectory& trajectory, const Json& summary) {
+void ResultWriter::add(const Trajectory& trajectory, const Json& summary) {
   ensure(added_ < n_records_, "no more records than were announced");
   if (added_ % kRecordsPerShard == 0) {
     if (writer_) writer_->finish();
@@ -40,18 +40,18 @@ void Publisher::add(const Trajectory& trajectory, const Json& summary) {
   }
   ++added_;
   writer_->add(trajectory);
-  add_item(total_, summary);
+  add_record(total_, summary);
   const double rank = example_value(summary);
   if (rank <= example_rank_) return;
   example_rank_ = rank;
   example_ = trajectory;
 }
 
-void Publisher::add_candidates(std::string_view lines) {
+void ResultWriter::add_candidates(std::string_view lines) {
   candidates_.write(lines);
 }
 
-void Publisher::finish(int round, const std::string& fold, Json done) {
+void ResultWriter::finish(int round, const std::string& fold, Json done) {
   ensure(added_ == n_records_, "every record that was announced");
   if (!writer_) writer_ = std::make_unique<TrajectoryWriter>(out_ / shard_name(0));
   writer_->finish();

@@ -7,9 +7,9 @@
 
 namespace retrace::synth {
 
-Json item_summary(const Trajectory& t, const Snapshot& snapshot, const Json& search);
+Json record_summary(const Trajectory& t, const Snapshot& snapshot, const Json& search);
 Json empty_total();
-void add_item(Json& total, const Json& item);
+void add_record(Json& total, const Json& item);
 Json finished_total(Json total, int round, const std::string& fold);
 // How well a repository serves as the report's example; above 0. Small ones with accepted thoughts are best.
 double example_value(const Json& item);

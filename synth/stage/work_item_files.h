@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "synth/record/store.h"
-#include "synth/stage/item_maker.h"
+#include "synth/stage/record_maker.h"
 #include "synth/stage/work_queue.h"
 
 namespace retrace::synth {
@@ -14,7 +14,7 @@ namespace retrace::synth {
 bool is_made(const std::filesystem::path& items, const WorkItem& item);
 
 // Makes the repositories of the item one after the other; `take(i)` reads the i-th.
-void make_item(const std::filesystem::path& items, const WorkItem& item, ItemMaker& maker,
+void make_item(const std::filesystem::path& items, const WorkItem& item, RecordMaker& maker,
                const std::function<Snapshot(size_t)>& take, const WorkQueue::Tick& tick,
                const WorkQueue::Part& part);
 

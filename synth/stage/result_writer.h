@@ -13,10 +13,10 @@
 
 namespace retrace::synth {
 
-class Publisher {
+class ResultWriter {
  public:
   // Removes what an earlier publication left. `n_records` decides the shards' names.
-  Publisher(std::filesystem::path out, const SynthConfig& config, size_t n_records);
+  ResultWriter(std::filesystem::path out, const SynthConfig& config, size_t n_records);
   void add(const Trajectory& trajectory, const Json& summary);
   void add_candidates(std::string_view lines);
   // The sums so far, to which a stage adds its own counts before finish().

@@ -1,4 +1,4 @@
-#include "synth/stage/item_summary.h"
+#include "synth/stage/record_summary.h"
 
 #include "core/error.h"
 #include "synth/search/search.h"
@@ -16,7 +16,7 @@ void add_counts(Json& total, const Json& one) {
 
 }  // namespace
 
-Json item_summary(const Trajectory& t, const Snapshot& snapshot, const Json& search) {
+Json record_summary(const Trajectory& t, const Snapshot& snapshot, const Json& search) {
   Json counts = {{"repositories", 1},
                  {"files", t.tree.size()},
                  {"source_bytes", 0},
@@ -65,7 +65,7 @@ Json empty_total() {
           {"search", empty_search_summary()}};
 }
 
-void add_item(Json& total, const Json& item) {
+void add_record(Json& total, const Json& item) {
   for (const char* part : {"counts", "bytes_by_kind", "bytes_by_agent", "dropped", "dropped_files"})
     add_counts(total[part], item.at(part));
   if (item.contains("asked")) {

@@ -14,23 +14,23 @@
 
 namespace retrace::synth {
 
-struct MadeItem {
+struct MadeRecord {
   Trajectory trajectory;
   std::string candidates;  // JSON lines
-  Json summary;            // synth/stage/item_summary.h
+  Json summary;            // synth/stage/record_summary.h
 };
 
-class ItemMaker {
+class RecordMaker {
  public:
   // `beside`: that of another thread of this rank; language models are asked together with it.
-  ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models,
-            const ItemMaker* beside = nullptr);
+  RecordMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models,
+              const RecordMaker* beside = nullptr);
   // Before the first item, by one thread of each rank; all ranks meet here if language models are asked.
   void start() { models_.start(); }
   // `tick` is called before each scoring and while answers are waited for, `part` with how much is done
   // (0 to 1).
-  MadeItem make(const Snapshot& snapshot, const std::function<void()>& tick,
-                const std::function<void(double)>& part);
+  MadeRecord make(const Snapshot& snapshot, const std::function<void()>& tick,
+                  const std::function<void(double)>& part);
   // One rank, once every item is made: puts together what the items were answered.
   void publish() { models_.publish(); }
 
@@ -38,7 +38,7 @@ class ItemMaker {
   // All that decides a repository's record beside the scorer, as text; and with the scorer, as a hash.
   std::string inputs_text(const std::string& tree, const std::string& origin, const std::string& revision,
                           const std::string& licence, const std::string& date) const;
-  std::string item_key(const std::string& inputs_text) const;
+  std::string record_key(const std::string& inputs_text) const;
   std::string scorer_name() const { return scorer_ ? scorer_->name() : "none"; }
   // What the scorer's weights are called in records; "" without a scorer of its own.
   const std::string& weights_name() const { return weights_name_; }
@@ -54,10 +54,10 @@ class ItemMaker {
   Trajectory skeleton_of(const Snapshot& snapshot, const Structure& structure) const;
   void show_progress(const Trajectory& t, const std::function<void(double)>& part);
   // The summary of the search; chosen thoughts and candidates go into the item.
-  Json search(MadeItem& item, const Snapshot& snapshot, const Structure& structure,
+  Json search(MadeRecord& item, const Snapshot& snapshot, const Structure& structure,
               const std::function<void()>& tick);
   // Drops contaminated prose, sums up and closes the evidence.
-  void finish(MadeItem& item, const Snapshot& snapshot, const Json& searched);
+  void finish(MadeRecord& item, const Snapshot& snapshot, const Json& searched);
 
   const SynthJob& job_;
   SynthConfig config_;

@@ -1,4 +1,4 @@
-#include "synth/stage/item_maker.h"
+#include "synth/stage/record_maker.h"
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@
 #include "synth/generate/fill_slots.h"
 #include "synth/hygiene/contamination.h"
 #include "synth/skeleton/skeleton.h"
-#include "synth/stage/item_summary.h"
+#include "synth/stage/record_summary.h"
 #include "synth/stage/stage_key.h"
 #include "synth/structure/analyse.h"
 
@@ -28,8 +28,8 @@ std::string search_text(const Recipe& recipe) {
 
 }  // namespace
 
-ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models,
-                     const ItemMaker* beside)
+RecordMaker::RecordMaker(const Recipe& recipe, const SynthJob& job, const SynthModels& models,
+                         const RecordMaker* beside)
     : job_(job),
       config_(recipe.get<SynthConfig>()),
       template_(make_template_generator()),
@@ -50,19 +50,19 @@ ItemMaker::ItemMaker(const Recipe& recipe, const SynthJob& job, const SynthModel
                                         search_text(recipe), models_.identity()));
 }
 
-std::string ItemMaker::inputs_text(const std::string& tree, const std::string& origin,
-                                   const std::string& revision, const std::string& licence,
-                                   const std::string& date) const {
+std::string RecordMaker::inputs_text(const std::string& tree, const std::string& origin,
+                                     const std::string& revision, const std::string& licence,
+                                     const std::string& date) const {
   return fmt::format("{} {} {} {} {} {}", recipe_hash_, tree, origin, revision, licence, date);
 }
 
-std::string ItemMaker::item_key(const std::string& inputs_text) const {
+std::string RecordMaker::record_key(const std::string& inputs_text) const {
   const std::string by = fmt::format("{} {} {} {}", scorer_name(), judge_ ? judge_->name() : "none",
                                      weights_name_, writer_weights());
   return sha256_hex(inputs_text + "\n" + by);
 }
 
-Json ItemMaker::models() const {
+Json RecordMaker::models() const {
   return {{"generator", generator_->name()},
           {"scorer", scorer_name()},
           {"weights", scorer_ ? weights_name_ : ""},
@@ -70,9 +70,9 @@ Json ItemMaker::models() const {
           {"preset", scorer_ ? options_.config.preset : "none"}};
 }
 
-MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& tick,
-                         const std::function<void(double)>& part) {
-  MadeItem item;
+MadeRecord RecordMaker::make(const Snapshot& snapshot, const std::function<void()>& tick,
+                             const std::function<void(double)>& part) {
+  MadeRecord item;
   Trajectory& t = item.trajectory;
   const Structure structure = analyse(snapshot);
   t = skeleton_of(snapshot, structure);
@@ -85,7 +85,7 @@ MadeItem ItemMaker::make(const Snapshot& snapshot, const std::function<void()>& 
   return item;
 }
 
-Trajectory ItemMaker::skeleton_of(const Snapshot& snapshot, const Structure& structure) const {
+Trajectory RecordMaker::skeleton_of(const Snapshot& snapshot, const Structure& structure) const {
   SimulateOptions simulation;
   simulation.read_budget_bytes = static_cast<uint64_t>(config_.read_budget_kib) << 10;
   simulation.write_chunk_bytes = static_cast<uint64_t>(config_.write_chunk_kib) << 10;
@@ -102,7 +102,7 @@ Trajectory ItemMaker::skeleton_of(const Snapshot& snapshot, const Structure& str
   return t;
 }
 
-void ItemMaker::show_progress(const Trajectory& t, const std::function<void(double)>& part) {
+void RecordMaker::show_progress(const Trajectory& t, const std::function<void(double)>& part) {
   int64_t all_texts = std::ssize(t.slots);
   if (scorer_) all_texts += candidates_of(t, options_.config);
   generator_->settled = [&part, texts = int64_t{0}, all_texts]() mutable {
@@ -110,8 +110,8 @@ void ItemMaker::show_progress(const Trajectory& t, const std::function<void(doub
   };
 }
 
-Json ItemMaker::search(MadeItem& item, const Snapshot& snapshot, const Structure& structure,
-                       const std::function<void()>& tick) {
+Json RecordMaker::search(MadeRecord& item, const Snapshot& snapshot, const Structure& structure,
+                         const std::function<void()>& tick) {
   if (!scorer_) return empty_search_summary();
   options_.tick = tick;
   SearchResult result =
@@ -120,10 +120,10 @@ Json ItemMaker::search(MadeItem& item, const Snapshot& snapshot, const Structure
   return std::move(result.summary);
 }
 
-void ItemMaker::finish(MadeItem& item, const Snapshot& snapshot, const Json& searched) {
+void RecordMaker::finish(MadeRecord& item, const Snapshot& snapshot, const Json& searched) {
   Trajectory& t = item.trajectory;
   const int64_t contaminated = job_.contamination ? drop_contaminated(t, *job_.contamination) : 0;
-  item.summary = item_summary(t, snapshot, searched);
+  item.summary = record_summary(t, snapshot, searched);
   if (contaminated > 0) item.summary["dropped"]["contaminated_thoughts"] = contaminated;
   if (const Json asked = models_.close_item(); !asked.is_null()) {
     t.made_by["evidence_root"] = asked.at("evidence_root");
