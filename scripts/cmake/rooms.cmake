@@ -15,8 +15,8 @@ endif()
 option(RETRACE_PCH "precompiled headers" ON)
 if(RETRACE_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # so that ccache sees through precompiled headers
-  # GCC 12 finds faults inside libstdc++'s std::string once that comes from a precompiled header (GCC bug 105651). A build
-  # with -DRETRACE_PCH=OFF keeps these warnings.
+  # Once libstdc++ comes from a precompiled header, GCC 12.2 reports these inside its std::string, falsely and in files that
+  # compile without a word otherwise. A build with -DRETRACE_PCH=OFF keeps them.
   target_compile_options(retrace_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds -Wno-stringop-overflow
     -Wno-stringop-overread -Wno-restrict>)
 endif()

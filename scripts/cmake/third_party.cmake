@@ -20,7 +20,8 @@ function(third_header_only name)
 endfunction()
 
 # nlohmann/json.hpp without its two literal operators (""_json), which nobody here uses: being inline functions they make
-# every file that includes the header compile a JSON parser, 0.35 s each.
+# every file that includes the header compile a JSON parser, 0.35 s each (an empty file behind a precompiled json.hpp
+# compiles in 0.15 instead of 0.49 s).
 third_header_only(json)
 find_file(json_header nlohmann/json.hpp REQUIRED)
 file(READ ${json_header} json_text)
